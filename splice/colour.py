@@ -66,6 +66,9 @@ def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]
     if picture.mode in ("1", "L", "LA"):
         picture = picture.convert("LA")
         return picture.getchannel("L"), picture.getchannel("A")
+    key = picture.info.get("transparency")
+    if isinstance(key, tuple) and max(key) > 255:  # of 16-bit colour, whose pixels came as 8-bit
+        picture.info["transparency"] = tuple(value >> 8 for value in key)
     picture = picture.convert("RGBA")
     return picture.convert("RGB"), picture.getchannel("A")
 

@@ -73,8 +73,7 @@ def read_image(
                     f"{path} would have {target[1]} x {target[0]} pixels at a short side of "
                     f"{short_side}, more than the {max_pixels:,} allowed; ask for a smaller one."
                 )
-            # Half of the reduction is left to the better filter of `resize_short_side`.
-            picture.draft(None, (2 * target[1], 2 * target[0]))
+            _decode_reduced(picture, short_side)
         picture.load()
         upright = _turn_upright(picture)
         values = torch.from_numpy(np.array(to_srgb(upright, str(path))))
@@ -86,6 +85,19 @@ def read_image(
     if (upright.width > upright.height) != (width > height):
         height, width = width, height
     return _resize(image, short_side_size(height, width, short_side))
+
+
+def _decode_reduced(picture: Image.Image, short_side: int) -> None:
+    """Let a JPEG decode at 1/2, 1/4 or 1/8, where that shifts no pixel.
+
+    At least half of the reduction is left to the better filter of `resize_short_side`.
+    """
+    width, height = picture.size
+    for scale in (8, 4, 2):
+        aligned = width % scale == 0 and height % scale == 0
+        if aligned and min(width, height) // scale >= 2 * short_side:
+            picture.draft(None, (width // scale, height // scale))
+            return
 
 
 def _turn_upright(picture: Image.Image) -> Image.Image:

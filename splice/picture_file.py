@@ -173,7 +173,8 @@ def _decoder(path: str | Path, file: BinaryIO, kind: str) -> Iterator[Image.Imag
                 "install Pillow's own wheel, or give another format."
             ) from error
         raise InputError(
-            f"{path} starts like a {kind} picture but its header is damaged; give an intact copy."
+            f"{path} starts like a {kind} picture, but is damaged or of a variant that cannot be "
+            "read; give an intact copy, or convert it to PNG."
         ) from error
     with picture:
         yield picture
