@@ -1,6 +1,24 @@
 """Where weights come from: fetched, verified, converted, cached; or read from a file."""
 
+from splice.weights.catalogue import (
+    WeightsCheck,
+    WeightsState,
+    check_weights,
+    fetch_weights,
+    list_weights,
+    weights_path,
+)
 from splice.weights.embedded import Progress
 from splice.weights.loading import Provenance, load_vit
 
-__all__ = ["Progress", "Provenance", "load_vit"]
+__all__ = [
+    "Progress",
+    "Provenance",
+    "WeightsCheck",
+    "WeightsState",
+    "check_weights",
+    "fetch_weights",
+    "list_weights",
+    "load_vit",
+    "weights_path",
+]

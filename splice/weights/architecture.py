@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import timm
 import torch
@@ -14,70 +15,82 @@ from torch import Tensor
 from splice.backbones import Backbone
 
 
-class Mismatch(Exception):
-    """A state dict that is not the backbone's; the text says why, for use inside a sentence."""
+class MismatchError(Exception):
+    """A state dict that is not the backbone's; the text, whose subject is "it", says why."""
 
 
-def build(backbone: Backbone, state: Mapping[str, Tensor]) -> VisionTransformer | Eva:
-    """The backbone with these weights, frozen: evaluation mode, fp32, no gradients, any grid.
+@dataclass(frozen=True)
+class Anatomy:
+    """What makes weights fit one vision transformer and no other."""
 
-    Args:
-        backbone: what to build.
-        state: exactly the parameters of timm's model without its head.
+    patch: int
+    width: int
+    blocks: int
+    registers: int
 
-    Raises:
-        Mismatch: a parameter is missing, superfluous, of another shape or not finite.
-    """
-    model = _empty(backbone)
-    expected = model.state_dict()
-    problems = [f"lacks {name}" for name in expected if name not in state]
-    problems += [f"has {name}" for name in state if name not in expected]
-    problems += [
-        f"has {name} of shape {tuple(state[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 1} more differences" if len(problems) > 1 else ""
-        raise Mismatch(f"it {problems[0]}{more}")
-    state = {name: value.to(torch.float32) for name, value in state.items()}
-    for name, value in state.items():
-        if not torch.isfinite(value).all():
-            raise Mismatch(f"{name} holds values that are not finite")
-    model.load_state_dict(state, strict=True, assign=True)
-    return model.eval().requires_grad_(False)
+    def __str__(self) -> str:
+        return (
+            f"a vision transformer of patch {self.patch}, width {self.width}, "
+            f"{self.blocks} blocks and {self.registers} registers"
+        )
 
 
-def _empty(backbone: Backbone) -> VisionTransformer | Eva:
+def anatomy_of(backbone: Backbone) -> Anatomy:
+    """The anatomy that weights of this backbone must have."""
+    return Anatomy(backbone.patch, backbone.width, backbone.blocks, backbone.registers)
+
+
+def anatomy_in(state: Mapping[str, Tensor]) -> Anatomy | None:
+    """The anatomy of a state dict in timm's or the DINO authors' layout; None for another."""
+    projection = state.get("patch_embed.proj.weight")
+    numbers = [re.match(r"blocks\.(\d+)\.", name) for name in state]
+    blocks = 1 + max((int(number[1]) for number in numbers if number), default=-1)
+    if projection is None or projection.ndim != 4 or blocks == 0:
+        return None
+    extra = ("reg_token", "register_tokens", "storage_tokens", "dist_token")
+    registers = sum(state[name].shape[1] for name in extra if name in state)
+    return Anatomy(projection.shape[-1], projection.shape[0], blocks, registers)
+
+
+def empty(backbone: Backbone) -> VisionTransformer | Eva:
+    """The backbone's module without its head, for images of any size, still without weights."""
+
     def create() -> VisionTransformer | Eva:
         model = timm.create_model(backbone.timm_id, num_classes=0, dynamic_img_size=True)
         assert isinstance(model, (VisionTransformer, Eva))
         return model
 
-    # Without memory: the random initialisation would take longer than reading the weights.
+    # Without memory: a random initialisation would take longer than reading the weights.
     with torch.device("meta"):
         model = create()
     # Buffers that are computed, such as the periods of rotary positions, need real memory.
     return create() if any(True for _ in model.buffers()) else model
 
 
-def expectation(backbone: Backbone) -> str:
-    """What a file of weights for this backbone must be, as a phrase."""
-    return (
-        f"timm's {backbone.timm_id} (patch {backbone.patch}, width {backbone.width}, "
-        f"{backbone.blocks} blocks, {backbone.registers} registers)"
-    )
+def fill(model: VisionTransformer | Eva, state: Mapping[str, Tensor]) -> VisionTransformer | Eva:
+    """The model with these weights, frozen: evaluation mode, fp32, no gradients.
 
+    Args:
+        model: of `empty`; taken over.
+        state: exactly the model's parameters.
 
-def description(state: Mapping[str, Tensor]) -> str:
-    """What vision transformer a state dict seems to be, as a phrase."""
-    projection = state.get("patch_embed.proj.weight")
-    numbers = [re.match(r"blocks\.(\d+)\.", name) for name in state]
-    blocks = 1 + max((int(number[1]) for number in numbers if number), default=-1)
-    if projection is None or projection.ndim != 4 or blocks == 0:
-        return "no vision transformer in timm's layout"
-    registers = state.get("reg_token")
-    return (
-        f"a vision transformer of patch {projection.shape[-1]}, width {projection.shape[0]}, "
-        f"{blocks} blocks, {0 if registers is None else registers.shape[1]} registers"
-    )
+    Raises:
+        MismatchError: a parameter is missing, superfluous, of another shape or not finite.
+    """
+    expected = model.state_dict()
+    problems = [f"lacks {name}" for name in expected if name not in state]
+    problems += [f"has an unknown {name}" for name in state if name not in expected]
+    problems += [
+        f"has {name} of shape {tuple(state[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more such differences)" if len(problems) > 1 else ""
+        raise MismatchError(f"it {problems[0]}{more}")
+    state = {name: value.to(torch.float32) for name, value in state.items()}
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise MismatchError(f"its {name} holds values that are not finite")
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.eval().requires_grad_(False)

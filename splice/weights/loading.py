@@ -1,19 +1,21 @@
-"""From a backbone's name to a frozen model and the provenance of its weights."""
+"""From a backbone to a frozen model and the provenance of its weights."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 
 from splice.backbones import Backbone
-from splice.errors import RunError
-from splice.weights import cache, embedded
-from splice.weights.architecture import Mismatch, build
+from splice.errors import InputError, RunError
+from splice.weights import cache, embedded, hub, local
+from splice.weights.architecture import MismatchError, anatomy_in, anatomy_of, empty, fill
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Provenance:
         file: the file that was read.
         sha256: of that file.
         licence: of the weights; "unknown" for a file of the user's.
-        origin: sha256 of what the file was made from, by name, where Splice made it.
+        origin: what Splice made the file from, as names and sha256 sums.
     """
 
     source: str
@@ -35,8 +37,8 @@ class Provenance:
     origin: Mapping[str, str] = field(default_factory=dict)
 
 
-def _quiet(stage: str, done: int, total: int | None) -> None:
-    """Report nothing."""
+def silent(stage: str, done: int, total: int | None) -> None:
+    """A `Progress` that reports nothing."""
 
 
 def load_vit(
@@ -48,7 +50,8 @@ def load_vit(
 
     Args:
         backbone: which one, from `find_backbone`.
-        weights: a file to take them from instead: safetensors, or a torch file.
+        weights: a file to take them from instead: safetensors or torch, in timm's layout or in
+            that of the DINO authors' `.pth` files.
         progress: told of downloads; silent by default.
 
     Returns:
@@ -57,12 +60,69 @@ def load_vit(
 
     Raises:
         InputError: `weights` cannot be read, or is for another architecture.
-        RunError: the weights could not be fetched or stored.
+        RunError: the weights could not be fetched or stored, or the stored ones are damaged.
     """
-    progress = progress or _quiet
-    if weights is not None or backbone.source != "embedded":
-        raise RunError(f"{backbone.name} is not supported yet")
-    return _load_embedded(backbone, progress)
+    progress = progress or silent
+    if weights is not None:
+        return _load_file(backbone, weights)
+    if backbone.source == "embedded":
+        return _load_embedded(backbone, progress)
+    return _load_hub(backbone, progress)
+
+
+def _fit(backbone: Backbone, content: Mapping[str, Any]) -> VisionTransformer | Eva:
+    state = local.plain_state(content)
+    found, expected = anatomy_in(state), anatomy_of(backbone)
+    if found is None:
+        raise MismatchError("it holds no vision transformer in timm's or the DINO authors' layout")
+    if found != expected:
+        raise MismatchError(f"it holds {found}")
+    model = empty(backbone)
+    return fill(model, local.to_timm(state, model))
+
+
+def _load_file(backbone: Backbone, path: Path) -> tuple[VisionTransformer | Eva, Provenance]:
+    content, digest = local.read(path)
+    try:
+        model = _fit(backbone, content)
+    except MismatchError as mismatch:
+        raise InputError(
+            f"{path} does not fit the backbone {backbone.name}: {mismatch}, and timm's "
+            f"{backbone.timm_id}, {anatomy_of(backbone)}, was expected"
+        ) from None
+    return model, Provenance(source="a local file", file=str(path), sha256=digest)
+
+
+def _load_hub(
+    backbone: Backbone, progress: embedded.Progress
+) -> tuple[VisionTransformer | Eva, Provenance]:
+    path = hub.fetch(backbone, progress)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"the cached weights {path} cannot be read: {error.strerror}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    advice = f"fetch them again with 'splice weights fetch {backbone.name}'"
+    if hub.stored_sha256(path) not in (None, digest):
+        raise RunError(f"the cached weights {path} are damaged: their sha256 is wrong; {advice}")
+    try:
+        model = _fit(backbone, local.parse(data, f"the cached file {path}"))
+    except MismatchError as mismatch:
+        raise RunError(f"the hub's weights of {backbone.name} do not fit it: {mismatch}") from None
+    except InputError as error:
+        raise RunError(f"{error}; {advice}") from None
+    return model, hub_provenance(backbone, path, digest)
+
+
+def hub_provenance(backbone: Backbone, path: Path, digest: str) -> Provenance:
+    """The provenance of a file of the hub's cache with that sha256."""
+    commit = hub.revision(path)
+    return Provenance(
+        source=f"{hub.repository(backbone)}{f' at {commit}' if commit else ''} in the model hub",
+        file=str(path),
+        sha256=digest,
+        licence=backbone.licence,
+    )
 
 
 def _load_embedded(
@@ -70,11 +130,16 @@ def _load_embedded(
 ) -> tuple[VisionTransformer | Eva, Provenance]:
     cached = fetch_embedded(backbone, progress)
     try:
-        model = build(backbone, safetensors.torch.load(cached.data))
-    except Mismatch as mismatch:
-        raise RunError(f"the cached weights {cached.path} are not usable: {mismatch}") from None
+        model = fill(empty(backbone), safetensors.torch.load(cached.data))
+    except MismatchError as mismatch:
+        raise RunError(f"the cached weights {cached.path} are unusable: {mismatch}") from None
+    return model, embedded_provenance(cached)
+
+
+def embedded_provenance(cached: cache.CachedWeights) -> Provenance:
+    """The provenance of the embedded weights in the cache."""
     record = cached.record
-    return model, Provenance(
+    return Provenance(
         source=record["source"],
         file=str(cached.path),
         sha256=record["sha256"],
@@ -109,14 +174,14 @@ def fetch_embedded(
     def look() -> tuple[cache.CachedWeights | None, str]:
         try:
             return cache.read(folder, backbone.name), ""
-        except cache.Damaged as damage:
+        except cache.DamagedError as damage:
             path = cache.weights_file(folder, backbone.name)
             return None, f"the cached weights {path} are damaged ({damage}), and "
 
     cached, _ = look()
     if cached is not None:
         return cached
-    with cache.writing(folder) as scratch:
+    with cache.writing(folder, lambda: progress("waiting for another fetch", 0, None)) as scratch:
         cached, damage = look()  # another process may have fetched them meanwhile
         if cached is not None:
             return cached
@@ -128,10 +193,6 @@ def fetch_embedded(
         except RunError as error:
             raise RunError(damage + str(error)) from None
         state = embedded.convert(data)
+        fill(empty(backbone), state)  # nothing is stored that could not be loaded
         content, record = embedded.to_safetensors(state, backbone.licence)
-        build(backbone, state)
-        cache.write(folder, scratch, backbone.name, content, record)
-    cached = cache.read(folder, backbone.name)
-    if cached is None:
-        raise RunError(f"the weights stored in {folder} are gone again")
-    return cached
+        return cache.write(folder, scratch, backbone.name, content, record)
