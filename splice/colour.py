@@ -1,6 +1,7 @@
 """Any picture mode to sRGB on white: profiles, palettes, inks, depths and transparency."""
 
 import io
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -8,7 +9,14 @@ from PIL import Image, ImageCms
 from splice.errors import InputError
 
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_MODES_OF_SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
 _WHITES = (1, 255, 2**16 - 1, 2**31 - 1)
+
+
+class _Profile(NamedTuple):
+    mode: str
+    """The picture mode whose values the profile describes."""
+    content: ImageCms.ImageCmsProfile
 
 
 def to_srgb(picture: Image.Image, name: str) -> np.ndarray:
@@ -43,12 +51,15 @@ def to_srgb(picture: Image.Image, name: str) -> np.ndarray:
     return np.asarray(colour)
 
 
-def _profile(picture: Image.Image) -> ImageCms.ImageCmsProfile | None:
+def _profile(picture: Image.Image) -> _Profile | None:
     data = picture.info.get("icc_profile")
-    if not isinstance(data, bytes) or not data:
+    if not isinstance(data, bytes):
+        return None
+    mode = _MODES_OF_SPACES.get(data[16:20])
+    if mode is None:
         return None
     try:
-        return ImageCms.ImageCmsProfile(io.BytesIO(data))
+        return _Profile(mode, ImageCms.ImageCmsProfile(io.BytesIO(data)))
     except (OSError, ImageCms.PyCMSError, ValueError, TypeError):
         return None
 
@@ -73,24 +84,19 @@ def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]
     return picture.convert("RGB"), picture.getchannel("A")
 
 
-def _profile_to_srgb(colour: Image.Image, profile: ImageCms.ImageCmsProfile | None) -> Image.Image:
+def _profile_to_srgb(colour: Image.Image, profile: _Profile | None) -> Image.Image:
     if colour.mode == "LAB":
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         return _transform(colour, lab)
     if profile is not None:
-        space = _space(profile)
-        if space == "RGB" and colour.mode == "L":  # a grey picture saved with a camera's profile
+        if profile.mode == "RGB" and colour.mode == "L":  # grey, saved with a camera's profile
             colour = colour.convert("RGB")
-        if {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}.get(space) == colour.mode:
+        if profile.mode == colour.mode:
             try:
-                return _transform(colour, profile)
+                return _transform(colour, profile.content)
             except (OSError, ImageCms.PyCMSError, ValueError, TypeError):
                 pass
     return colour.convert("RGB")
-
-
-def _space(profile: ImageCms.ImageCmsProfile) -> str:
-    return getattr(profile.profile, "xcolor_space", "").strip()
 
 
 def _transform(colour: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
@@ -106,16 +112,14 @@ def _transform(colour: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.
     return converted
 
 
-def _deep_grey(
-    picture: Image.Image, profile: ImageCms.ImageCmsProfile | None, name: str
-) -> np.ndarray:
+def _deep_grey(picture: Image.Image, profile: _Profile | None, name: str) -> np.ndarray:
     values = np.asarray(picture)
     clear = picture.info.get("transparency")
     opaque = values != clear if isinstance(clear, int) else None
     grey = values.astype(np.float32) / np.float32(_white(picture, values, name))
     grey = grey.clip(0, 1)
     colour = np.repeat(grey[:, :, None], 3, axis=2)
-    if profile is not None and _space(profile) == "GRAY":
+    if profile is not None and profile.mode == "L":
         ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
         curve = np.asarray(_profile_to_srgb(ramp, profile))[0].astype(np.float32) / 255
         steps = np.linspace(0, 1, 256, dtype=np.float32)
