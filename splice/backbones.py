@@ -163,7 +163,7 @@ def find_backbone(name: str) -> Backbone:
 def _from_timm(name: str) -> Backbone:
     import timm
     import torch
-    from timm.layers import PatchEmbed
+    from timm.layers.patch_embed import PatchEmbed
     from timm.models import PretrainedCfg
     from timm.models.eva import Eva
     from timm.models.vision_transformer import VisionTransformer

@@ -8,8 +8,8 @@ from splice.weights.catalogue import (
     list_weights,
     weights_path,
 )
-from splice.weights.embedded import Progress
 from splice.weights.loading import Provenance, load_vit
+from splice.weights.progress import Progress
 
 __all__ = [
     "Progress",

@@ -9,14 +9,14 @@ from pathlib import Path
 from splice.backbones import BACKBONES, Backbone, find_backbone
 from splice.errors import InputError, RunError
 from splice.weights import cache, hub
-from splice.weights.embedded import Client, Progress
+from splice.weights.embedded import Client
 from splice.weights.loading import (
     Provenance,
     embedded_provenance,
     fetch_embedded,
     hub_provenance,
-    silent,
 )
+from splice.weights.progress import Progress, silent
 
 
 @dataclass(frozen=True)

