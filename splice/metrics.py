@@ -43,7 +43,7 @@ class Scores:
         texture: distance to the appearance's look in units of the structure's: 0 is the
             appearance's look, 1 the structure image's. NaN where both look exactly the same.
         colour: sliced Wasserstein-1 distance of the RGB values of output and appearance, 0 to 1.73.
-        layout: overlap of the foregrounds of output and structure, 0 to 1.
+        layout: overlap of the foreground of the structure with its like in the output, 0 to 1.
     """
 
     self_sim: float
@@ -140,10 +140,20 @@ def colour_directions(number: int = 64) -> Float[Tensor, "number 3"]:
 def layout(
     output_mask: Bool[Tensor, "rows columns"], structure_mask: Bool[Tensor, "rows columns"]
 ) -> Float[Tensor, ""]:
-    """Compute the intersection over union of two foreground masks, 0 to 1; 1 if both are empty."""
-    union = (output_mask | structure_mask).sum()
-    shared = (output_mask & structure_mask).sum()
-    return torch.where(union > 0, shared / union.clamp(min=1), torch.ones_like(shared / 1))
+    """Compute how well an output's two parts match the structure's foreground, 0 to 1.
+
+    The intersection over union of the structure's foreground and that part of the output, its mask
+    or the rest, which overlaps with it more: which part of a picture is called the foreground is
+    arbitrary where there is no object, as in a landscape, and says nothing about the layout. Higher
+    is better; 1 if both masks are empty. It stands in for the overlap of segmentations in "Splicing
+    ViT Features for Semantic Appearance Transfer" (CVPR 2022), section 4.2.
+    """
+    overlaps = []
+    for part in (output_mask, ~output_mask):
+        union = (part | structure_mask).sum()
+        shared = (part & structure_mask).sum()
+        overlaps.append(torch.where(union > 0, shared / union, 1.0))
+    return torch.stack(overlaps).amax()
 
 
 def foreground(

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from splice.evaluation import Evaluation, Interval
+from splice.evaluation import Comparison, Evaluation, Interval
 from splice.images import write_atomically
 from splice.metrics import BETTER, SHORT_SIDE
 
@@ -30,9 +30,12 @@ def format_text(evaluation: Evaluation) -> str:
     if rivals:
         rows = [[f"{evaluation.ours} minus", *_headings()]]
         for rival in rivals:
-            rows.append([rival, *_differences(evaluation, rival)])
-            rows.append(["", *_records(evaluation, rival)])
-        parts.append("Mean paired difference [95 % interval], wins-ties-losses:")
+            compared = _comparisons(evaluation, rival)
+            rows.append(
+                [rival, *(f"{_mean(s, c.difference, '+')} {_record(c)}" for s, c in compared)]
+            )
+            rows.append(["", *(_range(s, c.difference, "+") for s, c in compared)])
+        parts.append("Mean paired difference, wins-ties-losses, [95 % interval]:")
         parts.append(_columns(rows))
     parts += _notes(evaluation)
     return "\n\n".join(parts) + "\n"
@@ -50,9 +53,12 @@ def format_markdown(evaluation: Evaluation) -> str:
     if rivals:
         rows = [[f"{evaluation.ours} minus", *_headings()]]
         for rival in rivals:
-            cells = zip(_differences(evaluation, rival), _records(evaluation, rival), strict=True)
-            rows.append([rival, *(f"{difference}, {record}" for difference, record in cells)])
-        parts.append("Mean paired difference [95 % interval], wins-ties-losses:")
+            cells = [
+                f"{_mean(s, c.difference, '+')} {_record(c)} {_range(s, c.difference, '+')}"
+                for s, c in _comparisons(evaluation, rival)
+            ]
+            rows.append([rival, *cells])
+        parts.append("Mean paired difference, wins-ties-losses, [95 % interval]:")
         parts.append(_markdown(rows))
     parts += _notes(evaluation)
     return "\n\n".join(parts) + "\n"
@@ -201,26 +207,21 @@ def _number(score: str, value: float, sign: str = "") -> str:
     return f"{value:{sign}.{_DECIMALS[score]}f}" if math.isfinite(value) else "n/a"
 
 
-def _mean(score: str, interval: Interval) -> str:
-    return _number(score, interval.mean)
+def _mean(score: str, interval: Interval, sign: str = "") -> str:
+    return _number(score, interval.mean, sign)
 
 
 def _range(score: str, interval: Interval, sign: str = "") -> str:
     return f"[{_number(score, interval.low, sign)}, {_number(score, interval.high, sign)}]"
 
 
-def _differences(evaluation: Evaluation, rival: str) -> Iterator[str]:
+def _comparisons(evaluation: Evaluation, rival: str) -> list[tuple[str, Comparison]]:
     assert evaluation.ours is not None
-    for score in BETTER:
-        interval = evaluation.comparison(evaluation.ours, rival, score).difference
-        yield f"{_number(score, interval.mean, '+')} {_range(score, interval, '+')}"
+    return [(score, evaluation.comparison(evaluation.ours, rival, score)) for score in BETTER]
 
 
-def _records(evaluation: Evaluation, rival: str) -> Iterator[str]:
-    assert evaluation.ours is not None
-    for score in BETTER:
-        against = evaluation.comparison(evaluation.ours, rival, score)
-        yield f"{against.wins}-{against.ties}-{against.losses}"
+def _record(comparison: Comparison) -> str:
+    return f"{comparison.wins}-{comparison.ties}-{comparison.losses}"
 
 
 def _columns(rows: list[list[str]]) -> str:
