@@ -1,0 +1,39 @@
+"""Pictures of what the features hold and of how a run went, which notebooks display as they are."""
+
+from splice.visualize.correspondences import (
+    Matches,
+    draw_matches,
+    mutual_nearest_neighbours,
+    warp_by_nearest,
+)
+from splice.visualize.curves import loss_curves
+from splice.visualize.grids import labelled_grid, panel
+from splice.visualize.maps import (
+    feature_map,
+    heat_map,
+    mark_point,
+    over_picture,
+    patch_at,
+    similarity_maps,
+)
+from splice.visualize.pca import pca_colours, self_similarity_rows
+from splice.visualize.time_lapse import time_lapse
+
+__all__ = [
+    "Matches",
+    "draw_matches",
+    "feature_map",
+    "heat_map",
+    "labelled_grid",
+    "loss_curves",
+    "mark_point",
+    "mutual_nearest_neighbours",
+    "over_picture",
+    "panel",
+    "patch_at",
+    "pca_colours",
+    "self_similarity_rows",
+    "similarity_maps",
+    "time_lapse",
+    "warp_by_nearest",
+]
