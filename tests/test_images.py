@@ -193,7 +193,7 @@ def test_transparent_colour_of_png(tmp_path: Path, values: np.ndarray, key: int)
 
 def test_inks(tmp_path: Path) -> None:
     inks = noise(20, 24, 4)
-    Image.fromarray(inks, "CMYK").save(tmp_path / "inks.tif")
+    Image.frombytes("CMYK", inks.shape[1::-1], inks.tobytes()).save(tmp_path / "inks.tif")
     unit = inks / 255
     expected = (1 - unit[..., :3]) * (1 - unit[..., 3:])
     np.testing.assert_allclose(
@@ -203,7 +203,9 @@ def test_inks(tmp_path: Path) -> None:
 
 def test_inks_in_jpeg(tmp_path: Path) -> None:
     inks = np.zeros((32, 32, 4), np.uint8) + np.array([200, 30, 60, 20], np.uint8)
-    Image.fromarray(inks, "CMYK").save(tmp_path / "inks.jpg", quality=95)
+    Image.frombytes("CMYK", inks.shape[1::-1], inks.tobytes()).save(
+        tmp_path / "inks.jpg", quality=95
+    )
     expected = (1 - inks[0, 0, :3] / 255) * (1 - 20 / 255)
     image = read_image(tmp_path / "inks.jpg")
     np.testing.assert_allclose(image.mean((1, 2)), expected, atol=3 * LEVEL)

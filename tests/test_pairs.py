@@ -535,3 +535,22 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
         pytest.skip("this file system takes UTF-8 alone")
     for pair in plan_pairs(tmp_path, pairing="random").pairs:
         assert name_problem(pair.name) is None
+
+
+# The pictures that come with the project
+
+SAMPLES = Path(__file__).parent.parent / "datasets" / "samples"
+
+
+def test_samples_are_ready_to_run() -> None:
+    plan = plan_pairs(SAMPLES)
+    assert [pair.name for pair in plan.pairs] == ["mountains", "sunset"]
+    credit = (SAMPLES / "ATTRIBUTION.md").read_text(encoding="utf-8")
+    assert "CC-BY-4.0" in credit and "Aitzol Berasategi" in credit
+    for path in SAMPLES.rglob("*.jpg"):
+        with Image.open(path) as photograph:
+            assert max(photograph.size) <= 1024
+            assert not photograph.getexif() and "icc_profile" not in photograph.info
+            size = f"{photograph.width} \N{MULTIPLICATION SIGN} {photograph.height}"
+        (row,) = [line for line in credit.splitlines() if str(path.relative_to(SAMPLES)) in line]
+        assert size in row
