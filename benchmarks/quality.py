@@ -1,7 +1,8 @@
 r"""Score a preset's pictures beside those of published systems, and lay them side by side.
 
 The pairs lie in `PAIRS_ROOT/SET/ID/` with the structure image in `A/` and the appearance image in
-`B/`; a published system's pictures in `PUBLISHED/SET/SYSTEM/ID.jpg` (or .png, or ID/output.png).
+`B/` (a set may be any folder that `splice batch` reads); a published system's pictures in
+`PUBLISHED/SET/SYSTEM/ID.jpg` (or .png, or ID/output.png).
 
     # optimise every pair of a set with a preset and two seeds, then score
     python benchmarks/quality.py --pairs-root pairs --published published --sets wild \
@@ -18,22 +19,22 @@ there with the same settings is not made again: use another folder when the code
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import torch
 import tyro
 from contact_sheet import Row, contact_sheet
 from PIL import Image
-from splice.pairs import Pair
 from tqdm import tqdm
 
+from splice.device import find_device
 from splice.errors import InputError, SpliceError
 from splice.evaluation import Evaluation, evaluate, find_outputs
 from splice.features import FrozenViT
 from splice.images import read_image, to_pil, write_atomically, write_image
 from splice.metrics import Scores
+from splice.pairs import Pair, plan_pairs
 from splice.presets import load_preset
 from splice.score_table import as_data, format_markdown, format_text
 
@@ -95,7 +96,7 @@ def main(options: Options) -> None:
             systems[f"published {name}" if name in systems or name in seeds else name] = found
     if not systems:
         raise InputError("nothing to score; give --outputs DIR, --preset NAME or --published DIR.")
-    vit = FrozenViT.load(options.judge, device=choose_device(options.device))
+    vit = FrozenViT.load(options.judge, device=find_device(options.device))
     evaluations = dict(score_sets(vit, pairs, systems, seeds, ours))
     for set_name, evaluation in evaluations.items():
         print(f"== {set_name} ==\n\n{format_text(evaluation)}")
@@ -112,7 +113,7 @@ def find_pairs(root: Path, sets: Sequence[str], ids: Sequence[str]) -> list[Pair
     """Find the pairs of the sets, named SET/ID.
 
     Raises:
-        InputError: a set or an ID that is not there, or a pair without one picture on each side.
+        InputError: a set or an ID that is not there, or anything wrong with a pair.
     """
     if not root.is_dir():
         raise InputError(f"--pairs-root {root} is not a folder.")
@@ -120,27 +121,21 @@ def find_pairs(root: Path, sets: Sequence[str], ids: Sequence[str]) -> list[Pair
     for name in sets:
         if name not in present:
             raise InputError(f"--sets {name}: {root} has the sets {', '.join(present)}.")
-    folders = [
-        folder
-        for name in sets or present
-        for folder in sorted((root / name).iterdir())
-        if folder.is_dir() and (not ids or folder.name in ids)
+    pairs = [
+        (set_name, pair)
+        for set_name in sets or present
+        for pair in plan_pairs(root / set_name).pairs
     ]
+    known = {pair.name for _, pair in pairs}
     for name in ids:
-        if not any(folder.name == name for folder in folders):
+        if name not in known:
             listed = ", ".join(sets or present)
             raise InputError(f"--ids {name}: no pair of {listed} is so named.")
     return [
-        Pair(f"{f.parent.name}/{f.name}", _only_picture(f / "A"), _only_picture(f / "B"))
-        for f in folders
+        replace(pair, name=f"{set_name}/{pair.name}")
+        for set_name, pair in pairs
+        if not ids or pair.name in ids
     ]
-
-
-def _only_picture(folder: Path) -> Path:
-    files = [f for f in folder.glob("*") if f.is_file() and not f.name.startswith(".")]
-    if len(files) != 1:
-        raise InputError(f"{folder} holds {len(files)} files; it needs exactly one picture.")
-    return files[0]
 
 
 def set_of(pair: Pair) -> str:
@@ -182,17 +177,17 @@ def make_outputs(
     """Optimise the pairs into `folder/seed-SEED/SET/ID.png`, except those already made so."""
     from splice.transfer import run_pair
 
-    settings = load_preset(preset, {**changes, "seed": seed})
-    text = settings.model_dump_json(indent=2)
     made: dict[str, Path] = {}
     for pair in tqdm(pairs, desc=f"{preset}, seed {seed}", unit="pair"):
         path = folder / f"seed-{seed}" / f"{pair.name}.png"
+        settings = load_preset(preset, {**pair.settings, **changes, "seed": seed})
+        text = settings.model_dump_json(indent=2)
         beside = path.with_name(f"{path.stem}.json")
         if not (path.is_file() and beside.is_file() and beside.read_text() == text):
             path.parent.mkdir(parents=True, exist_ok=True)
             beside.unlink(missing_ok=True)
             write_image(path, run_pair(pair, settings))
-            write_atomically(beside, lambda file: file.write(text.encode()))
+            write_atomically(beside, lambda file, text=text: file.write(text.encode()))
         made[pair.name] = path
     return made
 
@@ -210,15 +205,6 @@ def parse_changes(texts: Sequence[str]) -> dict[str, str]:
             raise InputError(f"--changes {text}: write NAME=VALUE.")
         changes[name] = value
     return changes
-
-
-def choose_device(name: str) -> str:
-    """Resolve `auto` to the accelerator of this machine, or the CPU."""
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def score_sets(

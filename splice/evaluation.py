@@ -14,7 +14,7 @@ import torch
 
 from splice.errors import InputError
 from splice.features import FrozenViT
-from splice.images import read_image
+from splice.images import check_picture, read_image
 from splice.metrics import BETTER, Judge, Scores
 from splice.pairs import Pair
 
@@ -241,6 +241,12 @@ def evaluate(
             f"(of {len(names)} pairs: {have})."
         )
     wanted = [pair for pair in pairs if any(pair.name in found for found in systems.values())]
+    for pair in wanted:
+        for path in (pair.structure, pair.appearance):
+            check_picture(path)
+    for pictures in systems.values():
+        for path in pictures.values():
+            check_picture(path)
     scores: dict[str, dict[str, Scores]] = {system: {} for system in (*systems, *BASELINES)}
     for done, pair in enumerate(wanted, start=1):
         structure, appearance = read_image(pair.structure), read_image(pair.appearance)
