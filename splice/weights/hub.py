@@ -102,6 +102,8 @@ def fetch(
                     )
                 )
             except huggingface_hub.errors.LocalEntryNotFoundError as error:
+                if isinstance(error.__cause__, huggingface_hub.errors.HfHubHTTPError):
+                    raise _failure(repo, error.__cause__) from error
                 raise unreachable from error
             except huggingface_hub.errors.EntryNotFoundError:
                 continue
@@ -113,9 +115,13 @@ def fetch(
     except huggingface_hub.errors.RepositoryNotFoundError as error:
         raise RunError(f"the model hub has no {repo}, or does not show it to you") from error
     except (OSError, huggingface_hub.errors.HfHubHTTPError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise RunError(f"{repo} could not be fetched from the model hub: {reason}") from error
+        raise _failure(repo, error) from error
     raise RunError(f"the hub's {repo} holds neither {' nor '.join(_FILE_NAMES)}")
+
+
+def _failure(repo: str, error: Exception) -> RunError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return RunError(f"{repo} could not be fetched from the model hub: {lines[0]}")
 
 
 def answers(endpoint: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:
@@ -123,8 +129,8 @@ def answers(endpoint: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        request = urllib.request.Request(endpoint, method="HEAD")
         try:
+            request = urllib.request.Request(endpoint, method="HEAD")
             urllib.request.urlopen(request, timeout=seconds).close()
         except urllib.error.HTTPError:
             pass  # an answer
@@ -168,7 +174,7 @@ def _bar(stage: str, progress: Progress) -> type[tqdm.tqdm]:
             self.n = options.get("initial") or 0
             progress(stage, int(self.n), self.total)
 
-        def update(self, n: float | None = 1) -> bool | None:
+        def update(self, n: int | float | None = 1) -> bool | None:
             self.n += n or 0
             progress(stage, int(self.n), self.total)
             return None
