@@ -15,7 +15,7 @@ from splice.images import check_picture, read_image
 
 pytestmark = [pytest.mark.robustness, pytest.mark.timeout(120)]
 
-ROUNDS = 80
+ROUNDS = 50
 LIMIT = 2**20
 """Pixels allowed, so that a damaged size does not turn the test into a test of patience."""
 
