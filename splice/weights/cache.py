@@ -38,7 +38,9 @@ class CachedWeights:
 def cache_folder() -> Path:
     """Where weights are kept: `SPLICE_CACHE`, else the platform's cache folder of the user."""
     chosen = os.environ.get("SPLICE_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("splice-vit")
+    if not chosen:
+        return platformdirs.user_cache_path("splice-vit")
+    return Path(chosen).expanduser().absolute()
 
 
 def weights_file(folder: Path, name: str) -> Path:

@@ -52,8 +52,10 @@ def find_client() -> Client:
     Raises:
         RunError: neither is installed.
     """
-    if importlib.util.find_spec("pip") is not None:
-        return Client("pip", (sys.executable, "-m", "pip"))
+    pip = importlib.util.find_spec("pip")
+    if pip is not None and pip.origin is not None:
+        # By its folder, as `python -m pip` would run a pip.py of the folder one happens to be in.
+        return Client("pip", (sys.executable, str(Path(pip.origin).parent)))
     uv = shutil.which("uv")
     if uv is not None:
         return Client("uv", (uv,))
@@ -146,13 +148,11 @@ def _run(client: Client, arguments: Sequence[str], scratch: Path, progress: Prog
     log = scratch / "client.log"
     with log.open("wb") as stream:
         try:
-            # Inside the scratch folder, as `python -m` would import a pip.py of the user's folder.
             process = subprocess.Popen(
                 (*client.command, *arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                cwd=scratch,
                 env=environment,
             )
         except OSError as error:
