@@ -1,0 +1,1 @@
+"""The commands of `splice`, one module each, with `main(arguments, program) -> exit status`."""

@@ -1,0 +1,173 @@
+"""`splice transfer`: paint the structure image with the look of the appearance image."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from splice.commands.progress import Silent, duration, progress, show
+from splice.errors import InputError
+from splice.options import Options, add_settings, chosen_settings, number, path
+from splice.settings import Settings
+from splice.stopping import deferred
+
+if TYPE_CHECKING:
+    from splice.outputs import RunFolder
+    from splice.pairs import Pair
+    from splice.run import Outcome
+
+SAMPLE = Path("datasets") / "samples" / "mountains"
+OUTPUTS = Path("outputs")
+
+_DESCRIPTION = (
+    "Paint the objects of one picture (structure) with the look of those of another (appearance)."
+)
+
+
+def main(arguments: list[str], program: str) -> int:
+    """Run the command.
+
+    Returns:
+        0 when the picture is finished; 130 or 143 when the run was stopped and can be resumed.
+
+    Raises:
+        SpliceError: whatever else ends it.
+    """
+    values = _options(program).parse(arguments)
+    settings = chosen_settings(values)
+    pair = _pair(values.pictures)
+    _check_output(values.output)
+    told = progress(values.quiet)
+    try:
+        outcome = _run(pair, settings, values, told)
+    finally:
+        told.close()
+    told.say(_ending(outcome))
+    show(str(outcome.picture))
+    return 0 if outcome.finished else outcome.exit_status or 1
+
+
+def _options(program: str) -> Options:
+    parser = Options(program, _DESCRIPTION, usage="[STRUCTURE APPEARANCE | PAIR_FOLDER] [options]")
+    parser.add_argument(
+        "pictures",
+        nargs="*",
+        type=path,
+        metavar="STRUCTURE APPEARANCE",
+        help="two pictures, or a folder with A/ and B/; by default the sample pair",
+    )
+    parser.add_argument(
+        "--output",
+        type=path,
+        metavar="DIR",
+        help="folder of the run; by default a new one, outputs/<structure>--<appearance>",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the unfinished run in the folder, if there is one",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=number(0),
+        default=30.0,
+        metavar="S",
+        help="seconds between two checkpoints (30)",
+    )
+    add_settings(parser)
+    return parser
+
+
+def _pair(pictures: list[Path]) -> Pair:
+    if not pictures:
+        return _only_pair(_sample())
+    if len(pictures) == 1 and pictures[0].is_dir():
+        return _only_pair(pictures[0])
+    if len(pictures) == 1:
+        raise InputError(
+            f"{pictures[0]} is one picture and two are needed: give a structure image and an "
+            "appearance image, or a folder with one in A/ and one in B/."
+        )
+    if len(pictures) > 2:
+        raise InputError(
+            f"{pictures[2]} is one picture too many: give a structure image and an appearance "
+            "image; 'splice batch' takes many pairs."
+        )
+    from splice.pairs import pair_of_files
+
+    return pair_of_files(*pictures)
+
+
+def _only_pair(folder: Path) -> Pair:
+    from splice.pairs import pair_of_files, plan_pairs
+
+    pairs = list(plan_pairs(folder).pairs)
+    if len(pairs) > 1:
+        raise InputError(
+            f"{folder} holds {len(pairs)} pairs; give one of them, or run 'splice batch {folder}'."
+        )
+    return pair_of_files(pairs[0].structure, pairs[0].appearance)
+
+
+def _sample() -> Path:
+    for root in (Path(__file__).parents[2], Path.cwd()):
+        if (root / SAMPLE).is_dir():
+            return root / SAMPLE
+    raise InputError(
+        "no pictures are given, and the sample pair is only in the source of Splice; "
+        "give a structure image and an appearance image."
+    )
+
+
+def _check_output(output: Path | None) -> None:
+    """Refuse a hopeless folder before anything slow; holding it comes later."""
+    if output is not None and output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file; give a folder as --output.")
+
+
+def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Outcome:
+    import warnings
+
+    if not values.debug:
+        warnings.simplefilter("ignore")
+    from splice.run import Run, earlier_outcome
+
+    with _folder(pair, values) as folder:
+        if values.resume:
+            earlier = earlier_outcome(folder, pair.structure, pair.appearance, settings)
+            if earlier is not None:
+                return earlier
+        run = Run(
+            pair.structure,
+            pair.appearance,
+            settings,
+            folder,
+            resume=values.resume,
+            progress=told.fetching,
+        )
+        told.begin(run.first, settings.steps)
+        with deferred() as stop:
+            return run.proceed(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
+
+
+def _folder(pair: Pair, values: Namespace) -> RunFolder:
+    from splice.outputs import RunFolder
+
+    if values.output is not None:
+        return RunFolder(values.output)
+    return RunFolder.numbered(OUTPUTS, pair.name, resume=values.resume)
+
+
+def _ending(outcome: Outcome) -> str:
+    took = duration(outcome.seconds)
+    if not outcome.finished:
+        return (
+            f"stopped at step {outcome.step} of {outcome.steps}; the same command with "
+            f"--resume --output {outcome.picture.parent} goes on from here"
+        )
+    scores = ""
+    if outcome.scores is not None:
+        values = vars(outcome.scores).items()
+        scores = "; " + ", ".join(f"{name} {value:.3g}" for name, value in values)
+    return f"finished {outcome.steps} steps in {took}{scores}"
