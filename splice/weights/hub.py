@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import ssl
 import threading
@@ -88,6 +89,11 @@ def fetch(
     # The hub's own client retries for half a minute before it gives up.
     if huggingface_hub.constants.HF_HUB_OFFLINE or not answers(endpoint):
         raise unreachable
+    stage = f"fetching {repo}"
+    progress(stage, 0, None)
+    # The hub's client takes a bar of ours since its version 1.2; an older one draws its own.
+    takes_bar = "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters
+    bar: dict[str, Any] = {"tqdm_class": _bar(stage, progress)} if takes_bar else {}
     try:
         for name in _FILE_NAMES:
             try:
@@ -98,7 +104,7 @@ def fetch(
                         endpoint=endpoint,
                         cache_dir=cache_dir,
                         force_download=again,
-                        tqdm_class=_bar(f"fetching {repo}", progress),
+                        **bar,
                     )
                 )
             except huggingface_hub.errors.LocalEntryNotFoundError as error:
