@@ -32,12 +32,12 @@ def plain_cosine(a: np.ndarray, b: np.ndarray) -> float:
 def vit() -> FrozenViT:
     torch.manual_seed(0)
     model = VisionTransformer(
-        img_size=32, patch_size=8, embed_dim=24, depth=4, num_heads=2, dynamic_img_size=True
+        img_size=56, patch_size=28, embed_dim=24, depth=4, num_heads=2, dynamic_img_size=True
     ).eval()
     backbone = Backbone(
         name="tiny",
         timm_id="tiny",
-        patch=8,
+        patch=28,
         width=24,
         blocks=4,
         source="hub",
