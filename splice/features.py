@@ -1,0 +1,284 @@
+"""Features of a frozen vision transformer: [CLS], patch tokens, keys, queries, values, attention.
+
+Appearance lives in the [CLS] token, structure in the self-similarity of the deepest keys (Tumanyan et
+al., "Splicing ViT Features for Semantic Appearance Transfer", CVPR 2022, section 3).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from timm.layers.pos_embed import resample_abs_pos_embed
+from torch import Tensor, nn
+
+from splice.backbones import Backbone, find_backbone
+from splice.blocks import FoldedBlock, Projections, RotaryBlock
+from splice.errors import InputError
+from splice.weights import Provenance, load_vit
+
+@dataclass(frozen=True)
+class Features:
+    """What one forward pass found, each kind by its block, counted from 1.
+
+    `cls` and `tokens` leave the block (before any final norm). `keys`, `queries` and `values` are those
+    of the block's attention with heads concatenated, [CLS] first, register tokens dropped. `attention`
+    is how much the [CLS] query attends to each patch, by head. Patches run row by row over `grid`.
+    """
+
+    grid: tuple[int, int]
+    cls: Mapping[int, Float[Tensor, "batch width"]] = field(default_factory=dict)
+    tokens: Mapping[int, Float[Tensor, "batch patches width"]] = field(default_factory=dict)
+    keys: Mapping[int, Float[Tensor, "batch 1+patches width"]] = field(default_factory=dict)
+    queries: Mapping[int, Float[Tensor, "batch 1+patches width"]] = field(default_factory=dict)
+    values: Mapping[int, Float[Tensor, "batch 1+patches width"]] = field(default_factory=dict)
+    attention: Mapping[int, Float[Tensor, "batch heads patches"]] = field(default_factory=dict)
+
+    def __getitem__(self, rows: slice) -> "Features":
+        """The features of some images of the batch."""
+        kinds = ("cls", "tokens", "keys", "queries", "values", "attention")
+        cut = {kind: {b: x[rows] for b, x in getattr(self, kind).items()} for kind in kinds}
+        return Features(self.grid, **cut)
+
+
+class FrozenViT(nn.Module):
+    """A vision transformer without gradients to its weights, differentiable in the image.
+
+    Attributes:
+        backbone: the registry's entry; `patch` (px), `width`, `blocks` are the loaded model's own.
+        provenance: where the weights came from, with their sha256; None for a model made by hand.
+    """
+
+    def __init__(
+        self,
+        vit: Any,
+        backbone: Backbone,
+        provenance: Provenance | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Takes a timm `VisionTransformer` or `Eva` and folds its constants.
+
+        Args:
+            vit: the timm model; it can be dropped afterwards.
+            backbone: its registry entry.
+            provenance: where its weights came from.
+            dtype: precision of the matrix products; the residual stream stays float32.
+        """
+        super().__init__()
+        self.backbone, self.provenance = backbone, provenance
+        self.patch: int = int(vit.patch_embed.patch_size[0])
+        self.width: int = int(vit.embed_dim)
+        self.blocks: int = len(vit.blocks)
+        self.prefix: int = int(vit.num_prefix_tokens)
+        self.embed = nn.Conv2d(3, self.width, self.patch, stride=self.patch)
+        self._fold_normalisation(vit.patch_embed.proj)
+        self.no_embed_class = bool(getattr(vit, "no_embed_class", False))
+        self.positions = vit.pos_embed
+        self.position_grid = tuple(vit.patch_embed.grid_size)
+        self.first = nn.Parameter(
+            torch.cat([t for t in (vit.cls_token, vit.reg_token) if t is not None], 1)
+        )
+        self.rope = getattr(vit, "rope", None)
+        self.norm_pre = vit.norm_pre
+        kind = FoldedBlock if all(map(FoldedBlock.fits, vit.blocks)) else RotaryBlock
+        self.layers = nn.ModuleList([kind(block) for block in vit.blocks])
+        self._resampled: dict[tuple[int, int], Tensor] = {}
+        self.requires_grad_(False).eval()
+        self.to_precision(dtype)
+
+    @classmethod
+    def load(
+        cls,
+        name: str = "dinov2_vits14",
+        *,
+        device: str | torch.device = "cpu",
+        weights: Path | None = None,
+        dtype: torch.dtype = torch.float32,
+        progress: Callable[..., Any] | None = None,
+    ) -> "FrozenViT":
+        """The backbone of that name with its weights, on a device.
+
+        Raises:
+            InputError: an unknown name, or a weight file that does not fit.
+            RunError: weights that could not be fetched.
+        """
+        backbone = find_backbone(name)
+        vit, provenance = load_vit(backbone, weights, progress)
+        return cls(vit, backbone, provenance, dtype).to(device)
+
+    def to_precision(self, dtype: torch.dtype) -> "FrozenViT":
+        """Sets the precision of the matrix products, in place; the residual stream stays float32."""
+        self.layers.to(dtype)
+        return self
+
+    def forward(
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        *,
+        cls: Iterable[int] = (),
+        tokens: Iterable[int] = (),
+        keys: Iterable[int] = (),
+        queries: Iterable[int] = (),
+        values: Iterable[int] = (),
+        attention: Iterable[int] = (),
+        short_side: int | None = 224,
+        long_side: int | None = 480,
+    ) -> Features:
+        """Features at the blocks asked for, in one pass that ends where the last of them is known.
+
+        Args:
+            images: sRGB in [0, 1].
+            cls: blocks whose leaving [CLS] is wanted; the other kinds likewise.
+            tokens: blocks whose leaving patch tokens are wanted.
+            keys: blocks whose keys are wanted.
+            queries: blocks whose queries are wanted.
+            values: blocks whose values are wanted.
+            attention: blocks whose [CLS] attention is wanted.
+            short_side: px that the short side is resized to before the patches are cut; None keeps
+                the size (then both sides must be multiples of the patch).
+            long_side: px that the long side is cut down to, at most.
+
+        Raises:
+            InputError: a block outside 1 … blocks, or a size that the patches do not divide.
+        """
+        wanted = {"cls": set(cls), "tokens": set(tokens), "keys": set(keys)}
+        wanted |= {"queries": set(queries), "values": set(values), "attention": set(attention)}
+        for kind, blocks in wanted.items():
+            for block in blocks:
+                if not 1 <= block <= self.blocks:
+                    raise InputError(
+                        f"block {block} of {kind}: {self.backbone.name} has blocks 1 to {self.blocks}"
+                    )
+        found: dict[str, dict[int, Tensor]] = {kind: {} for kind in wanted}
+        images = resize_to_patches(images, self.patch, short_side, long_side)
+        x, grid, rope = self._embed(images)
+        last = max((block for blocks in wanted.values() for block in blocks), default=0)
+        for index in range(1, last + 1):
+            layer = self.layers[index - 1]
+            projections: Projections = layer.project(x)  # pyright: ignore[reportCallIssue]
+            for kind in ("queries", "keys", "values"):
+                if index in wanted[kind]:
+                    found[kind][index] = self._join(getattr(projections, kind))
+            if index in wanted["attention"]:
+                found["attention"][index] = self._attention(layer, projections, rope)
+            if index == last:
+                if index not in wanted["cls"] | wanted["tokens"]:
+                    break
+                if index not in wanted["tokens"]:
+                    x = x[:, :1]
+                    projections = projections._replace(queries=projections.queries[:, :, :1])
+            x = layer.finish(x, projections, rope)  # pyright: ignore[reportCallIssue]
+            if index in wanted["cls"]:
+                found["cls"][index] = x[:, 0]
+            if index in wanted["tokens"]:
+                found["tokens"][index] = x[:, self.prefix :]
+        return Features(grid, **found)
+
+    def _embed(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, "batch tokens width"], tuple[int, int], Tensor | None]:
+        """[CLS], registers and patch embeddings with their positions; the grid; rotary angles."""
+        patches = self.embed(images.to(self.embed.weight.dtype))
+        grid = (patches.shape[2], patches.shape[3])
+        x = patches.flatten(2).transpose(1, 2)
+        first = self.first.expand(len(x), -1, -1)
+        if self.positions is None:
+            x = torch.cat([first, x], 1)
+        elif self.no_embed_class:
+            x = torch.cat([first, x + self._positions(grid)], 1)
+        else:
+            x = torch.cat([first, x], 1) + self._positions(grid)
+        rope = None if self.rope is None else self.rope.get_embed(shape=list(grid))
+        return self.norm_pre(x), grid, rope
+
+    def _positions(self, grid: tuple[int, int]) -> Float[Tensor, "1 tokens width"]:
+        """The position embedding resampled to the grid, remembered for each grid."""
+        kept = self._resampled.get(grid)
+        if kept is None or kept.device != self.positions.device:
+            kept = resample_abs_pos_embed(
+                self.positions.float(),
+                new_size=list(grid),
+                old_size=list(self.position_grid),
+                num_prefix_tokens=0 if self.no_embed_class else self.prefix,
+            ).to(self.embed.weight.dtype)
+            self._resampled[grid] = kept
+        return kept
+
+    def _join(
+        self, heads: Float[Tensor, "batch heads tokens channels"]
+    ) -> Float[Tensor, "batch 1+patches width"]:
+        """Heads concatenated, registers dropped, in the precision of the residual stream."""
+        joined = heads.transpose(1, 2).flatten(2).to(self.embed.weight.dtype)
+        if self.prefix == 1:
+            return joined
+        return torch.cat([joined[:, :1], joined[:, self.prefix :]], 1)
+
+    def _attention(
+        self, layer: Any, projections: Projections, rope: Tensor | None
+    ) -> Float[Tensor, "batch heads patches"]:
+        """Softmax over all tokens of the [CLS] query against the keys, cut to the patches."""
+        queries, keys = projections.queries[:, :, :1], projections.keys
+        if rope is not None:
+            keys = layer.rotate(keys, rope)
+        scores = queries.float() @ keys.float().transpose(-1, -2) / keys.shape[-1] ** 0.5
+        return scores.softmax(-1)[:, :, 0, self.prefix :]
+
+    @torch.no_grad()
+    def _fold_normalisation(self, projection: Any) -> None:
+        """Folds the training mean and deviation into the patch projection: patches take [0, 1]."""
+        weight = projection.weight.double()
+        bias = 0.0 if projection.bias is None else projection.bias.double()
+        mean, deviation = (
+            torch.tensor(v, dtype=torch.float64, device=weight.device)[None, :, None, None]
+            for v in (self.backbone.mean, self.backbone.std)
+        )
+        self.embed.weight.copy_(weight / deviation)
+        self.embed.bias.copy_(bias - (weight * mean / deviation).sum((1, 2, 3)))  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def resize_to_patches(
+    images: Float[Tensor, "batch 3 height width"],
+    patch: int,
+    short_side: int | None = 224,
+    long_side: int | None = 480,
+) -> Float[Tensor, "batch 3 rows columns"]:
+    """The images at the size that the ViT takes: antialiased bicubic, differentiable.
+
+    The short side becomes `short_side`, the long side follows the aspect up to `long_side`, and both
+    are rounded to multiples of the patch (the long side's limit downwards).
+
+    Raises:
+        InputError: `short_side` is None and the patch does not divide the sides.
+    """
+    height, width = images.shape[-2:]
+    if short_side is None:
+        if height % patch or width % patch:
+            raise InputError(
+                f"an image of {width}×{height} px is not cut evenly by patches of {patch} px; "
+                "give a short side to resize to"
+            )
+        return images
+    scale = short_side / min(height, width)
+    limit = float("inf") if long_side is None else long_side // patch * patch
+    rows, columns = (
+        max(patch, int(min(round(side * scale / patch) * patch, limit))) for side in (height, width)
+    )
+    if (rows, columns) == (height, width):
+        return images
+    return F.interpolate(
+        images, size=(rows, columns), mode="bicubic", align_corners=False, antialias=True
+    )
+
+
+def self_similarity(
+    keys: Float[Tensor, "batch tokens width"],
+) -> Float[Tensor, "batch tokens tokens"]:
+    """Cosine of each key with each other: structure without appearance (Splice, section 3.1, eq. 1).
+
+    Returns values in [-1, 1] with ones on the diagonal.
+    """
+    unit = F.normalize(keys, dim=-1)
+    return unit @ unit.transpose(-1, -2)

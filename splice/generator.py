@@ -1,0 +1,123 @@
+"""The U-Net that paints: trained from scratch on one pair, plain or with semantic input.
+
+The plain network is the paper's (Splice, section 3.3 and supplementary; after Ulyanov et al., "Deep
+Image Prior", 2018). The semantic one gets, beside the colours of a pixel, a code of what the pixel
+shows (`splice.semantics`), so that it need not learn from scratch what is where.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+PAPER_CHANNELS = (16, 32, 64, 128, 128)
+
+
+class UNet(nn.Module):
+    """Encoder, decoder and thin skips; pictures of any size in, pictures of the same size out.
+
+    Each level halves the size by a 3×3 convolution of stride 2 and adds another 3×3 one; a 1×1
+    convolution of the level's input to `skip` channels is its skip. The decoder doubles the size
+    bilinearly, joins the skip, and applies a 3×3 and a 1×1 convolution; a last 1×1 convolution and a
+    sigmoid make colours. All convolutions but the last are followed by instance norm and
+    LeakyReLU(0.2). The authors' batch norm in training mode with one image is the same function as
+    instance norm with an affine, which allows batches.
+    """
+
+    def __init__(
+        self,
+        inputs: int = 3,
+        *,
+        channels: Sequence[int] = PAPER_CHANNELS,
+        skip: int = 4,
+        start: Literal["paper", "rectifier"] = "paper",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Builds the network with random weights.
+
+        Args:
+            inputs: channels of the input, 3 for the plain network.
+            channels: width of each level, outermost first.
+            skip: channels of each skip.
+            start: "paper" draws weights from Xavier's normal distribution with gain 0.02;
+                "rectifier" from Kaiming's, which keeps the variance through LeakyReLU(0.2), with a
+                faint last layer, so that training starts from mid-grey with live gradients.
+            generator: where the randomness comes from.
+        """
+        super().__init__()
+        self.inputs, self.levels = inputs, len(channels)
+        self.encoders, self.skips, self.decoders = (nn.ModuleList() for _ in range(3))
+        below = inputs
+        for width in channels:
+            self.skips.append(_layer(below, skip, 1))
+            self.encoders.append(
+                nn.Sequential(_layer(below, width, 3, stride=2), _layer(width, width, 3))
+            )
+            below = width
+        for width in reversed(channels):
+            joined = below + skip
+            self.decoders.append(
+                nn.Sequential(
+                    nn.InstanceNorm2d(joined, affine=True),
+                    _layer(joined, width, 3),
+                    _layer(width, width, 1),
+                )
+            )
+            below = width
+        self.colours = nn.Conv2d(below, 3, 1)
+        self._start(start, generator)
+
+    @torch.no_grad()
+    def _start(self, start: str, generator: torch.Generator | None) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                if start == "paper":
+                    nn.init.xavier_normal_(module.weight, 0.02, generator)
+                else:
+                    nn.init.kaiming_normal_(module.weight, 0.2, generator=generator)
+                if module.bias is not None:
+                    module.bias.zero_()
+        if start == "rectifier":
+            nn.init.normal_(self.colours.weight, 0.0, 0.02, generator)
+
+    def forward(
+        self, x: Float[Tensor, "batch inputs height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The picture painted for an input, in [0, 1].
+
+        A size that 2^levels does not divide is padded at the right and bottom by repeating the
+        border, and the result is cropped.
+        """
+        height, width = x.shape[-2:]
+        multiple = 2**self.levels
+        right, bottom = -width % multiple, -height % multiple
+        if right or bottom:
+            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+        skips = []
+        for encoder, skip in zip(self.encoders, self.skips, strict=True):
+            skips.append(skip(x))
+            x = encoder(x)
+        for decoder in self.decoders:
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = decoder(torch.cat([x, skips.pop()], 1))
+        return torch.sigmoid(self.colours(x).float())[..., :height, :width]
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers the network learns."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def _layer(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution with reflection at the border, instance norm, LeakyReLU(0.2)."""
+    padding = kernel // 2
+    return nn.Sequential(
+        nn.ReflectionPad2d(padding) if padding else nn.Identity(),
+        # A bias would be taken away again by the instance norm after it.
+        nn.Conv2d(inputs, outputs, kernel, stride, bias=False),
+        nn.InstanceNorm2d(outputs, affine=True),
+        nn.LeakyReLU(0.2),
+    )
