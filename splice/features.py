@@ -32,9 +32,9 @@ class Features:
     grid: tuple[int, int]
     cls: Mapping[int, Float[Tensor, "batch width"]] = field(default_factory=dict)
     tokens: Mapping[int, Float[Tensor, "batch patches width"]] = field(default_factory=dict)
-    keys: Mapping[int, Float[Tensor, "batch 1+patches width"]] = field(default_factory=dict)
-    queries: Mapping[int, Float[Tensor, "batch 1+patches width"]] = field(default_factory=dict)
-    values: Mapping[int, Float[Tensor, "batch 1+patches width"]] = field(default_factory=dict)
+    keys: Mapping[int, Float[Tensor, "batch tokens width"]] = field(default_factory=dict)
+    queries: Mapping[int, Float[Tensor, "batch tokens width"]] = field(default_factory=dict)
+    values: Mapping[int, Float[Tensor, "batch tokens width"]] = field(default_factory=dict)
     attention: Mapping[int, Float[Tensor, "batch heads patches"]] = field(default_factory=dict)
 
     def __getitem__(self, rows: slice) -> "Features":
@@ -179,7 +179,7 @@ class FrozenViT(nn.Module):
 
     def _embed(
         self, images: Float[Tensor, "batch 3 height width"]
-    ) -> tuple[Float[Tensor, "batch tokens width"], tuple[int, int], Tensor | None]:
+    ) -> tuple[Float[Tensor, "batch tokens channels"], tuple[int, int], Tensor | None]:
         """[CLS], registers and patch embeddings with their positions; the grid; rotary angles."""
         patches = self.embed(images.to(self.embed.weight.dtype))
         grid = (patches.shape[2], patches.shape[3])
@@ -209,7 +209,7 @@ class FrozenViT(nn.Module):
 
     def _join(
         self, heads: Float[Tensor, "batch heads tokens channels"]
-    ) -> Float[Tensor, "batch 1+patches width"]:
+    ) -> Float[Tensor, "batch tokens width"]:
         """Heads concatenated, registers dropped, in the precision of the residual stream."""
         joined = heads.transpose(1, 2).flatten(2).to(self.embed.weight.dtype)
         if self.prefix == 1:
