@@ -8,6 +8,7 @@ from splice.visualize.correspondences import (
 )
 from splice.visualize.curves import loss_curves
 from splice.visualize.grids import labelled_grid, panel
+from splice.visualize.looking import Look, look
 from splice.visualize.maps import (
     feature_map,
     heat_map,
@@ -16,15 +17,23 @@ from splice.visualize.maps import (
     patch_at,
     similarity_maps,
 )
-from splice.visualize.pca import pca_colours, self_similarity_rows
+from splice.visualize.pca import (
+    centred,
+    pca_colours,
+    self_similarity_rows,
+    shared_colours,
+)
 from splice.visualize.time_lapse import time_lapse
 
 __all__ = [
+    "Look",
     "Matches",
+    "centred",
     "draw_matches",
     "feature_map",
     "heat_map",
     "labelled_grid",
+    "look",
     "loss_curves",
     "mark_point",
     "mutual_nearest_neighbours",
@@ -33,6 +42,7 @@ __all__ = [
     "patch_at",
     "pca_colours",
     "self_similarity_rows",
+    "shared_colours",
     "similarity_maps",
     "time_lapse",
     "warp_by_nearest",

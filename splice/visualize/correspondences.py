@@ -9,6 +9,8 @@ from jaxtyping import Float, Int
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from splice.visualize.pca import centred
+
 FeatureMap = Float[Tensor, "_rows _columns width"]
 
 
@@ -68,37 +70,36 @@ def warp_by_nearest(
     picture: Float[Tensor, "3 height width"],
     features: FeatureMap,
     onto: FeatureMap,
+    *,
+    cells: int = 12_000,
 ) -> Float[Tensor, "3 height_out width_out"]:
-    """The picture rearranged into the layout of another: each place gets its nearest patch.
+    """The picture rearranged into the layout of another: each place gets the colour of its nearest.
 
-    A preview of what splicing will map to what. Patches twice the size of the grid's cells are
-    laid over one another with a window that sums to one, which hides the seams.
+    A preview of what splicing will map to what. The features are interpolated between patches
+    first, so that edges are finer than patches; what each cell gets is the mean colour of a cell of
+    the picture.
 
     Args:
-        picture: the appearance image, in [0, 1]; resized so that patches are whole pixels.
+        picture: the appearance image, in [0, 1].
         features: its features.
         onto: features of the structure image.
+        cells: about how many cells each picture is divided into, as far as that makes them
+            no smaller than a quarter of a patch; time and memory grow with the square.
 
     Returns:
-        A picture of the structure image's aspect, patches as large as in `picture`.
+        A picture of the structure image's aspect in [0, 1], as high as `picture`.
     """
-    rows, columns = features.shape[:2]
-    side = max(2, round(min(picture.shape[1] / rows, picture.shape[2] / columns)))
-    resized = F.interpolate(
-        picture[None], (rows * side, columns * side), mode="bicubic", antialias=True
-    )
-    nearest = _cosines(onto, features).argmax(1)
-    # A margin of half a patch all around makes the double-size patches line up with the cells.
-    border, double = side // 2, side + 2 * (side // 2)
-    padded = F.pad(resized, (border,) * 4, mode="replicate")
-    patches = F.unfold(padded, double, stride=side)
-    window = _window(double, side).to(picture)
-    out = (onto.shape[0] * side + 2 * border, onto.shape[1] * side + 2 * border)
-    placed = patches[:, :, nearest] * window.repeat(3)[None, :, None]
-    weight = window[None, :, None].expand(-1, -1, len(nearest))
-    laid, total = (F.fold(x, out, double, stride=side) for x in (placed, weight))
-    inside = (laid / total)[0, :, border : out[0] - border, border : out[1] - border]
-    return inside.clamp(0, 1)
+    patches = max(each.shape[0] * each.shape[1] for each in (features, onto))
+    finer = min(4, max(1, int((cells / patches) ** 0.5)))
+    source, target = (_interpolated(each, finer) for each in (features, onto))
+    every = F.normalize(source.flatten(0, 1), dim=1).T
+    places = target.flatten(0, 1).split(1024)
+    nearest = torch.cat([(F.normalize(some, dim=1) @ every).argmax(1) for some in places])
+    means = F.interpolate(picture[None], source.shape[:2], mode="bicubic", antialias=True)
+    drawn = means[0].flatten(1)[:, nearest].unflatten(1, target.shape[:2])
+    height = picture.shape[1]
+    size = (height, max(1, round(height * onto.shape[1] / onto.shape[0])))
+    return F.interpolate(drawn[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def draw_matches(
@@ -145,9 +146,14 @@ def draw_matches(
 
 def _cosines(first: FeatureMap, second: FeatureMap) -> Float[Tensor, "here there"]:
     """Cosines of all patches of one map with all of another, each map's mean taken off."""
-    here, there = (each.float().flatten(0, 1) for each in (first, second))
-    here, there = (F.normalize(x - x.mean(0), dim=1) for x in (here, there))
+    here, there = (F.normalize(centred(each).flatten(0, 1), dim=1) for each in (first, second))
     return here @ there.T
+
+
+def _interpolated(features: FeatureMap, finer: int) -> Float[Tensor, "rows columns width"]:
+    """The map on a grid that many times finer, its mean taken off."""
+    channels = centred(features).permute(2, 0, 1)[None]
+    return F.interpolate(channels, scale_factor=finer, mode="bicubic")[0].permute(1, 2, 0)
 
 
 def _places(index: Int[Tensor, " patches"], columns: int) -> Int[Tensor, "patches 2"]:
@@ -156,10 +162,3 @@ def _places(index: Int[Tensor, " patches"], columns: int) -> Int[Tensor, "patche
 
 def _centre(place: list[int], grid: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
     return (place[1] + 0.5) * size[0] / grid[1], (place[0] + 0.5) * size[1] / grid[0]
-
-
-def _window(size: int, stride: int) -> Float[Tensor, " pixels"]:
-    """A raised cosine over a square patch, flattened; positive everywhere."""
-    at = (torch.arange(size) + 0.5) / size
-    edge = torch.sin(torch.pi * at) ** 2
-    return (edge[:, None] * edge[None, :]).flatten()

@@ -42,7 +42,7 @@ def labelled_grid(
 
     cell = sorted(picture.height for picture in pictures)[len(pictures) // 2]
     font = ImageFont.load_default(text or max(11, min(40, cell // 13)))
-    heading = _height(font) + gap if any(column_labels) else 0
+    heading = _height(font) + 2 * gap if any(column_labels) else 0
     margin = max(map(font.getlength, row_labels), default=0.0)
     margin = int(margin) + 1 + gap if any(row_labels) else 0
     cells = [[*row, *[None] * (columns - len(row))] for row in rows]

@@ -1,8 +1,8 @@
 """Pictures that have the features of a given one: what a representation keeps, and what it forgets.
 
-min over θ of ||φ(F_θ(z)) - φ(I)||², with φ a feature of a frozen ViT, z fixed noise and F_θ a Deep
-Image Prior (Tumanyan et al., "Splicing ViT Features for Semantic Appearance Transfer", CVPR 2022,
-section 3.2). Each inversion has a network of its own; many run together.
+min over the weights θ of ||φ(F_θ(z)) - φ(I)||², with φ a feature of a frozen ViT, z fixed noise and
+F_θ a Deep Image Prior (Tumanyan et al., "Splicing ViT Features for Semantic Appearance Transfer",
+CVPR 2022, section 3.2). Each inversion has a network of its own; many run together.
 """
 
 import math
@@ -18,11 +18,12 @@ from torch import Tensor
 
 from splice.errors import InputError, RunError
 from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
-from splice.prior import NOISE_CHANNELS, SMALLEST_SIDE, DeepImagePrior
-from splice.settings_inversion import Feature, InversionSettings
+from splice.inversion.prior import NOISE_CHANNELS, SMALLEST_SIDE, DeepImagePrior
+from splice.inversion.settings import Feature, InversionSettings
 
 State = dict[str, Tensor]
 Picture = Float[Tensor, "3 height width"]
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 CHECKED_EVERY = 25
 """Steps between two looks at the losses; on an accelerator each look waits for it."""
 
@@ -42,13 +43,17 @@ class InversionStep:
 
     Attributes:
         step: updates made so far, from 1.
-        losses: squared feature distance of each inversion before the update, on the device.
+        losses: of each inversion before the update, on the device: its squared feature distance,
+            as a share of that of a picture of noise.
         seconds: since the start, resumed runs counted from where they were resumed.
+        steps: that the run is to have.
         pictures: draws what the networks draw now from their fixed noise, in [0, 1].
-        state: collects all that is needed to go on from here, as tensors.
+        state: collects all that is needed to go on from here, as tensors. Like `pictures`, it
+            tells of the present, so call it before asking for the next step.
     """
 
     step: int
+    steps: int
     losses: Float[Tensor, " inversions"]
     seconds: float
     pictures: Callable[[], list[Picture]] = field(repr=False)
@@ -79,6 +84,48 @@ def represent(
     if feature == "self-similarity":
         return {block: self_similarity(keys) for block, keys in described.items()}
     return described
+
+
+@dataclass(frozen=True)
+class Target:
+    """A feature to be met, and how far from it a picture of noise is.
+
+    Attributes:
+        feature: φ(I) of one picture at one block.
+        scale: mean squared difference to φ of a picture whose values are drawn evenly from [0, 1].
+    """
+
+    feature: Float[Tensor, "..."]
+    scale: Float[Tensor, ""]
+
+    def distance(self, feature: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+        """Mean squared difference over `scale`: 0 for the same feature, 1 for no nearer than noise.
+
+        A constant factor changes neither the minimum nor Adam's way there, but makes blocks, whose
+        features differ in size by orders of magnitude, comparable; and it keeps the gradients of
+        the small ones clear of the constant in Adam's denominator.
+        """
+        return F.mse_loss(feature, self.feature) / self.scale
+
+
+@torch.no_grad()
+def targets(
+    vit: FrozenViT, image: Picture, feature: Feature, blocks: Sequence[int]
+) -> dict[int, Target]:
+    """The features of the picture that inversions of it have to meet, by block.
+
+    Args:
+        vit: the backbone.
+        image: in [0, 1], sides multiples of its patch.
+        feature: which; see `represent`.
+        blocks: from 1.
+    """
+    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    found, random = (represent(vit, x[None], feature, blocks) for x in (image, noise))
+    return {
+        block: Target(found[block][0], F.mse_loss(random[block], found[block]).clamp_min(1e-12))
+        for block in found
+    }
 
 
 def subjects(settings: InversionSettings, vit: FrozenViT, images: int = 1) -> list[Subject]:
@@ -170,10 +217,15 @@ class _Batch:
     """Inversions of one picture that run through one grouped network."""
 
     subjects: list[Subject]
+    places: list[int]
     network: DeepImagePrior
     fixed: Float[Tensor, "networks 32 height width"]
     fresh: list[torch.Generator]
-    targets: list[Float[Tensor, "..."]]
+    targets: list[Target]
+
+    def own(self, together: Float[Tensor, "..."], row: int) -> Float[Tensor, "..."]:
+        """A copy of one network's part of a parameter or of its moments."""
+        return together.unflatten(0, (len(self.subjects), -1))[row].clone()
 
     def draw(self, deviation: float) -> Float[Tensor, "networks 3 height width"]:
         if deviation == 0:
@@ -199,15 +251,15 @@ class _Runner:
     def arrange(self, inversions: Sequence[Subject], together: int | None) -> None:
         """Makes the networks, their noise and their targets, in batches."""
         self.batches: list[_Batch] = []
-        for index, image in enumerate(self.images):
+        for index in range(len(self.images)):
+            places = [place for place, each in enumerate(inversions) if each.image == index]
             # Neighbours in a batch share a ViT pass that ends at the deepest of their blocks.
-            mine = sorted((s for s in inversions if s.image == index), key=lambda s: s.block)
-            size = together or self._that_fit(mine[-1:], len(mine))
-            for start in range(0, len(mine), size):
-                self.batches.append(self._batch(image, mine[start : start + size]))
-        order = {subject: place for place, subject in enumerate(inversions)}
-        placed = [order[subject] for batch in self.batches for subject in batch.subjects]
-        self.order = torch.tensor(placed).argsort().to(self.device)
+            places.sort(key=lambda place: inversions[place].block)
+            size = together or self._that_fit(inversions[places[-1]], len(places))
+            for start in range(0, len(places), size):
+                chosen = places[start : start + size]
+                self.batches.append(self._batch([inversions[place] for place in chosen], chosen))
+        self.order = [place for batch in self.batches for place in batch.places]
         self.optimiser = torch.optim.Adam(
             [p for batch in self.batches for p in batch.network.parameters()],
             lr=self.settings.learning_rate,
@@ -228,7 +280,7 @@ class _Runner:
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             self.done += 1
-            result = torch.cat(losses)[self.order]
+            result = torch.cat(losses)[torch.tensor(self.order).argsort().to(self.device)]
             if (self.done % CHECKED_EVERY == 0 or self.done == steps) and not bool(
                 result.isfinite().all()
             ):
@@ -237,43 +289,51 @@ class _Runner:
                     "lower --learning-rate, or take --precision fp32."
                 )
             seconds = time.perf_counter() - started
-            yield InversionStep(self.done, result, seconds, self.pictures, self.state)
+            yield InversionStep(self.done, steps, result, seconds, self.pictures, self.state)
 
     def pictures(self) -> list[Picture]:
         with torch.no_grad(), self._precision():
             drawn = [picture for batch in self.batches for picture in batch.draw(0.0)]
-        return [drawn[int(place)].float() for place in self.order]
+        by_place = dict(zip(self.order, drawn, strict=True))
+        return [by_place[place].float() for place in range(len(drawn))]
 
     def state(self) -> State:
+        """Of each inversion on its own, so that it may go on in other batches than it began in."""
         state = {"done": torch.tensor(self.done)}
-        for index, batch in enumerate(self.batches):
-            for name, weights in batch.network.named_parameters():
-                state[f"{index}.weights.{name}"] = weights.detach().cpu().clone()
-                for kind, moment in self.optimiser.state[weights].items():
-                    state[f"{index}.{kind}.{name}"] = moment.detach().cpu().clone()
-            for row, generator in enumerate(batch.fresh):
-                state[f"{index}.generator.{row}"] = generator.get_state().clone()
+        for batch in self.batches:
+            for row, (place, generator) in enumerate(zip(batch.places, batch.fresh, strict=True)):
+                state[f"{place}.generator"] = generator.get_state().clone()
+                for name, weights in batch.network.named_parameters():
+                    moments = self.optimiser.state[weights]
+                    for kind in _MOMENTS:
+                        state[f"{place}.{kind}.{name}"] = batch.own(moments[kind], row).cpu()
+                    state[f"{place}.weights.{name}"] = batch.own(weights.detach(), row).cpu()
         return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         try:
             self.done = int(state["done"])
-            for index, batch in enumerate(self.batches):
+            for batch in self.batches:
+                for place, generator in zip(batch.places, batch.fresh, strict=True):
+                    generator.set_state(state[f"{place}.generator"])
                 for name, weights in batch.network.named_parameters():
-                    with torch.no_grad():
-                        weights.copy_(state[f"{index}.weights.{name}"])
-                    self.optimiser.state[weights] = {
-                        kind: state[f"{index}.{kind}.{name}"].to(
-                            "cpu" if kind == "step" and self.device.type == "cpu" else self.device
-                        )
-                        for kind in ("step", "exp_avg", "exp_avg_sq")
+                    kinds = ("weights", *_MOMENTS)
+                    values = {
+                        kind: torch.cat([state[f"{place}.{kind}.{name}"] for place in batch.places])
+                        for kind in kinds
                     }
-                for row, generator in enumerate(batch.fresh):
-                    generator.set_state(state[f"{index}.generator.{row}"])
+                    with torch.no_grad():
+                        weights.copy_(values.pop("weights"))
+                    moments = {kind: value.to(weights) for kind, value in values.items()}
+                    counted = torch.tensor(float(self.done), device=weights.device)
+                    self.optimiser.state[weights] = {"step": counted, **moments}
         except (KeyError, RuntimeError) as error:
-            raise InputError("the checkpoint is of other inversions than these.") from error
+            raise InputError(
+                "the state to go on from is of other inversions, or of another kind of device."
+            ) from error
 
-    def _batch(self, image: Picture, subjects: list[Subject]) -> _Batch:
+    def _batch(self, subjects: list[Subject], places: list[int]) -> _Batch:
+        image = self.images[subjects[0].image]
         generators = [torch.Generator().manual_seed(subject.seed) for subject in subjects]
         network = DeepImagePrior(generators).to(self.device)
         shape = (NOISE_CHANNELS, *image.shape[1:])
@@ -281,10 +341,9 @@ class _Runner:
         seeds = [int(torch.randint(2**62, (), generator=each)) for each in generators]
         fresh = [torch.Generator(self.device).manual_seed(seed) for seed in seeds]
         blocks = [subject.block for subject in subjects]
-        with torch.no_grad():
-            found = represent(self.vit, image[None], self.settings.feature, blocks)
-        targets = [found[block][0] for block in blocks]
-        return _Batch(subjects, network, fixed.to(self.device), fresh, targets)
+        wanted = targets(self.vit, image, self.settings.feature, blocks)
+        in_order = [wanted[block] for block in blocks]
+        return _Batch(subjects, places, network, fixed.to(self.device), fresh, in_order)
 
     def _losses(self, batch: _Batch, deviation: float) -> Float[Tensor, " networks"]:
         with self._precision():
@@ -293,7 +352,7 @@ class _Runner:
         found = represent(self.vit, drawn, self.settings.feature, blocks)
         pairs = zip(blocks, batch.targets, strict=True)
         return torch.stack(
-            [F.mse_loss(found[block][row], target) for row, (block, target) in enumerate(pairs)]
+            [target.distance(found[block][row]) for row, (block, target) in enumerate(pairs)]
         )
 
     def _set_learning_rate(self) -> None:
@@ -306,7 +365,7 @@ class _Runner:
     def _precision(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
-    def _that_fit(self, deepest: list[Subject], count: int) -> int:
+    def _that_fit(self, deepest: Subject, count: int) -> int:
         """How many inversions to batch: one on a CPU, else as many as half of the memory takes.
 
         What a step keeps for its backward pass is counted on one inversion; gradients and work
@@ -323,7 +382,7 @@ class _Runner:
             kept[storage.data_ptr()] = storage.nbytes()
             return saved
 
-        batch = self._batch(self.images[deepest[0].image], deepest)
+        batch = self._batch([deepest], [0])
         with torch.autograd.graph.saved_tensors_hooks(count_bytes, lambda saved: saved):
             self._losses(batch, 0.0)
         free, _ = torch.cuda.mem_get_info(self.device)

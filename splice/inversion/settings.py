@@ -43,7 +43,11 @@ class InversionSettings(Section):
     """Everything that decides what an inversion draws; the defaults are the paper's.
 
     Attributes:
-        backbone: whose features are inverted.
+        backbone: whose features are inverted. How the command loads it is said by this and the
+            next three; the functions take one that is loaded.
+        weights: file of its weights, instead of the usual ones.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        precision: of the matrix products; the networks' weights stay in fp32.
         feature: `cls`, `keys` (with the [CLS] key), `tokens` (of the patches) or `self-similarity`
             (of the keys, [CLS] included).
         blocks: from 1; "all", or "deepest".
@@ -59,6 +63,9 @@ class InversionSettings(Section):
     """
 
     backbone: str = DEFAULT_BACKBONE
+    weights: str | None = None
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     feature: Feature = "keys"
     blocks: tuple[Annotated[int, Field(ge=1)], ...] | Literal["all", "deepest"] = "deepest"
     seeds: int = Field(default=1, ge=1, le=1000)

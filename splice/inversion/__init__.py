@@ -1,0 +1,43 @@
+"""Inversion of features: pictures painted back from what a vision transformer made of one.
+
+`invert` is the whole in one call; `inversion_steps` is the loop, for those who want to watch.
+Nothing is imported before it is asked for, as the settings must be readable without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from splice.inversion.settings import InversionSettings, load_inversion_preset
+
+if TYPE_CHECKING:
+    from splice.inversion.loop import InversionStep, Subject, inversion_steps, represent
+    from splice.inversion.prior import DeepImagePrior
+    from splice.inversion.result import Inverted, invert
+
+_HOMES = {
+    "DeepImagePrior": "prior",
+    "InversionStep": "loop",
+    "Inverted": "result",
+    "Subject": "loop",
+    "inversion_steps": "loop",
+    "invert": "result",
+    "represent": "loop",
+}
+
+__all__ = [
+    "DeepImagePrior",
+    "InversionSettings",
+    "InversionStep",
+    "Inverted",
+    "Subject",
+    "inversion_steps",
+    "invert",
+    "load_inversion_preset",
+    "represent",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
