@@ -5,6 +5,7 @@ al., "Splicing ViT Features for Semantic Appearance Transfer", CVPR 2022, sectio
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from splice.backbones import Backbone, find_backbone
 from splice.blocks import FoldedBlock, Projections, RotaryBlock
 from splice.errors import InputError
 from splice.weights import Provenance, load_vit
+
 
 @dataclass(frozen=True)
 class Features:
@@ -87,7 +89,7 @@ class FrozenViT(nn.Module):
         self.layers = nn.ModuleList([kind(block) for block in vit.blocks])
         self._resampled: dict[tuple[int, int], Tensor] = {}
         self.requires_grad_(False).eval()
-        self.to_precision(dtype)
+        self.layers.to(dtype)
 
     @classmethod
     def load(
@@ -109,10 +111,17 @@ class FrozenViT(nn.Module):
         vit, provenance = load_vit(backbone, weights, progress)
         return cls(vit, backbone, provenance, dtype).to(device)
 
-    def to_precision(self, dtype: torch.dtype) -> "FrozenViT":
-        """Sets the precision of the matrix products, in place; the residual stream stays float32."""
-        self.layers.to(dtype)
-        return self
+    def at_precision(self, dtype: torch.dtype) -> "FrozenViT":
+        """This model with matrix products in another precision; itself if it has that already.
+
+        The residual stream stays float32. The embedding is shared, and so are the blocks where
+        nothing changes; this model stays as it is.
+        """
+        if next(self.layers.parameters()).dtype == dtype:
+            return self
+        other = copy(self)
+        other._modules = {**self._modules, "layers": deepcopy(self.layers).to(dtype)}
+        return other
 
     def forward(
         self,

@@ -69,6 +69,17 @@ Schedule = Annotated[
 CONSTANT: Schedule = ((0.0, 1.0),)
 
 
+def factor_at(schedule: Schedule, progress: float) -> float:
+    """The schedule's factor at a progress of the run in [0, 1]."""
+    (start, factor), *later = schedule
+    for end, next_factor in later:
+        if progress < end:
+            share = max(0.0, progress - start) / (end - start)
+            return factor + share * (next_factor - factor)
+        start, factor = end, next_factor
+    return factor
+
+
 class Term(Section):
     """One term of the objective: how much it counts, and when."""
 
@@ -79,13 +90,7 @@ class Term(Section):
 
     def weight_at(self, progress: float) -> float:
         """The weight at a progress of the run in [0, 1]: 0 at its first step, 1 at its end."""
-        (start, factor), *later = self.schedule
-        for end, next_factor in later:
-            if progress < end:
-                share = max(0.0, progress - start) / (end - start)
-                return self.weight * (factor + share * (next_factor - factor))
-            start, factor = end, next_factor
-        return self.weight * factor
+        return self.weight * factor_at(self.schedule, progress)
 
 
 Depths = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
@@ -100,6 +105,21 @@ class ClassTokenTerm(Term):
     )
 
 
+class PixelIdentityTerm(Term):
+    """The pixel identity, or the restoration of the appearance image from other colours."""
+
+    recolour: float = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="how far the generator's input goes, at most, from the appearance image "
+        "towards the structure image's colours; 0 gives it the appearance image itself",
+    )
+    contrast: Fraction = Field(default=0.0, description="range of random contrast of that input")
+    tint: Fraction = Field(default=0.0, description="range of a random tint of that input")
+    every: int = Field(default=1, ge=1, description="steps from one to the next with this term")
+
+
 class LocalTerm(Term):
     """The local appearance term, on patch tokens."""
 
@@ -112,8 +132,31 @@ class LocalTerm(Term):
 class ColourTerm(Term):
     """The colour target."""
 
-    temperature: float = Field(
-        default=0.05, gt=0, description="of the softmax over matching patches"
+    cells: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="parts along each side whose mean colours are compared",
+    )
+
+
+class PatchTerm(Term):
+    """The distribution of small patches of pixels, within parts of the same meaning."""
+
+    scales: tuple[Annotated[float, Field(ge=1, le=64)], ...] = Field(
+        default=(1.0, 2.0, 4.0),
+        min_length=1,
+        description="how many times smaller the pictures are made, of a short side of 256 pixels",
+    )
+    side: int = Field(default=7, ge=1, le=31, description="pixels along a patch; odd")
+    samples: int = Field(
+        default=2048, ge=16, le=65536, description="patches compared at each scale"
+    )
+    projections: int = Field(
+        default=64, ge=1, le=4096, description="random directions at each scale"
+    )
+    semantics: float = Field(
+        default=0.5, ge=0, description="how much meaning separates patches of the same look"
     )
 
 
@@ -121,25 +164,46 @@ class Objective(Section):
     """The terms that are summed."""
 
     calibrated: bool = Field(
-        default=True, description="divide each term by its value between the two input images"
+        default=True,
+        description="divide terms on features by their value between the two input images",
     )
     appearance: ClassTokenTerm = ClassTokenTerm(weight=1.0)
     structure: Term = Term(weight=1.0)
-    identity: Term = Term(weight=1.0)
-    pixel_identity: Term = Term(weight=2.0)
-    local: LocalTerm = LocalTerm(weight=2.0)
-    colour: ColourTerm = ColourTerm(weight=5.0)
+    identity: Term = Term(weight=0.0)
+    pixel_identity: PixelIdentityTerm = PixelIdentityTerm(
+        weight=2.0, recolour=1.3, contrast=0.3, tint=0.1, every=2, schedule=((0.0, 1.0), (1.0, 0.0))
+    )
+    local: LocalTerm = LocalTerm(weight=1.0)
+    colour: ColourTerm = ColourTerm(weight=3.0, schedule=((0.0, 1.0), (0.5, 0.0)))
+    patches: PatchTerm = PatchTerm(weight=10.0)
+
+
+class Meaning(Section):
+    """How the meaning of pixels and patches is found, once for each pair."""
+
+    short_side: int = Field(default=448, ge=32, le=2048, description="at which keys are taken")
+    long_side: int = Field(default=1344, ge=32, le=4096, description="longest long side for keys")
+    channels: int = Field(default=32, ge=1, le=384, description="channels of the codes")
+    radius: int = Field(
+        default=8, ge=0, le=256, description="of the window that brings codes to edges, in pixels"
+    )
+    tolerance: float = Field(
+        default=1e-3, gt=0, description="variance of colour below which a window is flat"
+    )
+    temperature: float = Field(
+        default=0.05, gt=0, description="of the softmax over corresponding patches"
+    )
 
 
 class Views(Section):
     """The random views of both images that a step works on."""
 
     crop: float = Field(
-        default=0.95, gt=0, le=1, description="smallest side of a crop, of the height"
+        default=0.9, gt=0, le=1, description="smallest side of a crop, of the height"
     )
     flip: Fraction = Field(default=0.5, description="probability of a mirrored view")
     jitter: Fraction = Field(
-        default=0.5, description="probability of other colours, structure image only"
+        default=0.0, description="probability of other colours, structure image only"
     )
     brightness: Fraction = Field(default=0.4, description="range of the colour jitter's brightness")
     contrast: Fraction = Field(default=0.4, description="range of the colour jitter's contrast")
@@ -148,10 +212,15 @@ class Views(Section):
         default=0.1, ge=0, le=0.5, description="range of the colour jitter's hue, in turns"
     )
     blur: Fraction = Field(
-        default=0.2, description="probability of a blurred view, structure image only"
+        default=0.0, description="probability of a blurred view, structure image only"
+    )
+    pool: int = Field(
+        default=16,
+        ge=0,
+        description="views of each picture that are drawn once and used again; 0 for fresh ones",
     )
     entire_every: int = Field(
-        default=75, ge=0, description="steps between two with the entire pair as well; 0 for never"
+        default=0, ge=0, description="steps between two with the entire pair as well; 0 for never"
     )
 
 
@@ -162,19 +231,27 @@ class Generator(Section):
         default="semantic",
         description="what it sees: the image alone, or the keys of its patches as well",
     )
-    semantic_channels: int = Field(
-        default=32, ge=1, le=384, description="channels of the semantic input"
+    skip: int = Field(default=8, ge=1, le=128, description="channels of each skip connection")
+    start: Literal["paper", "rectifier"] = Field(
+        default="rectifier", description="how the first weights are drawn"
     )
     average: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the past in the averaged weights; 0 for none"
+        default=0.98,
+        ge=0,
+        lt=1,
+        description="share of the past in the averaged weights; 0 for none",
     )
 
 
 class Optimiser(Section):
     """Adam, by which the generator learns."""
 
-    learning_rate: float = Field(default=2e-3, gt=0, le=1, description="step size")
-    beta1: float = Field(default=0.0, ge=0, lt=1, description="decay of the gradient's mean")
+    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
+    schedule: Schedule = Field(
+        default=((0.0, 0.1), (0.03, 1.0), (0.6, 1.0), (1.0, 0.05)),
+        description="factors of the step size over the run",
+    )
+    beta1: float = Field(default=0.5, ge=0, lt=1, description="decay of the gradient's mean")
     beta2: float = Field(default=0.99, ge=0, lt=1, description="decay of the gradient's square")
 
 
@@ -216,6 +293,7 @@ class Settings(Section):
         default="auto", description="of the matrix products"
     )
     seen: Seen = Seen()
+    meaning: Meaning = Meaning()
     views: Views = Views()
     generator: Generator = Generator()
     objective: Objective = Objective()

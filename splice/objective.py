@@ -1,0 +1,133 @@
+"""The terms of the objective, each a pure function of pictures or features.
+
+The first three are the paper's (Splice, section 3.3, eq. 2-5); the others are this project's. Images
+are in [0, 1]; every term is 0 for a perfect result.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Scalar = Float[Tensor, ""]
+
+
+def appearance_term(
+    output: Float[Tensor, "batch width"], appearance: Float[Tensor, "batch width"]
+) -> Scalar:
+    """Mean squared difference of [CLS] tokens (Splice, eq. 3)."""
+    return F.mse_loss(output, appearance)
+
+
+def structure_term(
+    output: Float[Tensor, "batch tokens tokens"], structure: Float[Tensor, "batch tokens tokens"]
+) -> Scalar:
+    """Mean squared difference of the self-similarities of keys (Splice, eq. 4)."""
+    return F.mse_loss(output, structure)
+
+
+def identity_term(
+    reconstruction: Float[Tensor, "batch tokens width"],
+    appearance: Float[Tensor, "batch tokens width"],
+) -> Scalar:
+    """Mean squared difference of keys between the appearance image and what G makes of it (eq. 5)."""
+    return F.mse_loss(reconstruction, appearance)
+
+
+def pixel_term(
+    output: Float[Tensor, "batch 3 height width"], target: Float[Tensor, "batch 3 height width"]
+) -> Scalar:
+    """Mean absolute difference of pixels, in [0, 1]."""
+    return (output - target).abs().mean()
+
+
+def local_term(
+    output: Float[Tensor, "patches width"],
+    appearance: Float[Tensor, "others width"],
+    meaning: Float[Tensor, "patches others"],
+    semantics: float,
+) -> Scalar:
+    """How far the patch tokens are from tokens of the same meaning in the appearance view.
+
+    With C_ij = 1 - cos(output_i, appearance_j), tokens centred on the appearance's mean, and D the
+    semantic cost, each token is matched to argmin(C + semantics·D), from both sides; the larger of
+    the two mean costs C of matched tokens counts: a relaxed earth mover's distance (Kolkin, Salavon,
+    Shakhnarovich, "Style Transfer by Relaxed Optimal Transport and Self-Similarity", CVPR 2019, eq.
+    6), gated by meaning.
+
+    Args:
+        output: tokens of the output view.
+        appearance: tokens of the appearance view.
+        meaning: semantic cost D, 1 - cosine of centred deepest keys, of structure and appearance.
+        semantics: weight of D in the choice of matches.
+    """
+    mean = appearance.mean(0)
+    unit = F.normalize(output - mean, dim=-1)
+    cost = 1 - unit @ F.normalize(appearance - mean, dim=-1).T
+    choice = cost.detach() + semantics * meaning
+    forward = cost.gather(1, choice.argmin(1, keepdim=True)).mean()
+    backward = cost.gather(0, choice.argmin(0, keepdim=True)).mean()
+    return torch.maximum(forward, backward)
+
+
+def semantic_cost(
+    structure: Float[Tensor, "patches width"], appearance: Float[Tensor, "others width"]
+) -> Float[Tensor, "patches others"]:
+    """1 - cosine of keys, each picture's centred on its own mean, in [0, 2]."""
+    unit = [F.normalize(keys - keys.mean(0), dim=-1) for keys in (structure, appearance)]
+    return 1 - unit[0] @ unit[1].T
+
+
+def colour_term(
+    output: Float[Tensor, "batch 3 height width"],
+    target: Float[Tensor, "batch 3 height width"],
+    cells: int,
+) -> Scalar:
+    """Mean absolute difference of the mean colours of cells × cells equal parts."""
+    means = [F.interpolate(image, size=(cells, cells), mode="area") for image in (output, target)]
+    return (means[0] - means[1]).abs().mean()
+
+
+def patch_term(
+    output: Float[Tensor, "samples pixels"],
+    target: Float[Tensor, "samples pixels"],
+    codes: Float[Tensor, "samples channels"],
+    directions: Float[Tensor, "pixels projections"],
+    code_directions: Float[Tensor, "channels projections"],
+) -> Scalar:
+    """Distance of two distributions of patches that share their meaning.
+
+    Sliced Wasserstein-1 distance (Bonneel et al., 2015; on patches of one image: Elnekave, Weiss,
+    "Generating Natural Images with Direct Patch Distributions Matching", ECCV 2022) between the joint
+    distributions of (patch of the output, code) and (patch of the appearance image, code): for each
+    direction both sets are projected and sorted, and their ranks compared. The codes on both sides
+    are those of the structure image, so that looks are compared within parts of the same meaning,
+    without fixing where in a part a pattern lies.
+
+    Args:
+        output: patches of the output, flattened.
+        target: patches of the appearance image, drawn where the output's patches get their look.
+        codes: meaning of the output's patches.
+        directions: random directions of patches.
+        code_directions: random directions of codes; their length says how much meaning separates.
+    """
+    meaning = codes @ code_directions
+    ours = (output @ directions + meaning).T.contiguous().sort(-1).values
+    theirs = (target @ directions + meaning).T.contiguous().sort(-1).values
+    return (ours - theirs).abs().mean()
+
+
+def take_patches(
+    image: Float[Tensor, "1 channels height width"],
+    rows: Int[Tensor, " samples"],
+    columns: Int[Tensor, " samples"],
+    side: int,
+) -> Float[Tensor, "samples pixels"]:
+    """Patches of `side` × `side` pixels around given pixels, mirrored at the border, flattened."""
+    radius = side // 2
+    padded = F.pad(image, (radius,) * 4, mode="reflect")[0]
+    offsets = torch.arange(side, device=image.device)
+    patches = padded[
+        :, (rows[:, None] + offsets)[:, :, None], (columns[:, None] + offsets)[:, None, :]
+    ]
+    return patches.permute(1, 0, 2, 3).flatten(1)

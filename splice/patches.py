@@ -1,0 +1,129 @@
+"""Patches of the output against the patches that their look comes from.
+
+For every sampled pixel of the output, a pixel of the appearance image is drawn from the parts that
+correspond to it; the two sets of patches around them should have the same distribution.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from splice import objective
+from splice.semantics import Semantics
+from splice.settings import PatchTerm
+from splice.views import View
+
+SHORT_SIDE = 256
+"""Pixels of the short side that the scales of the settings are meant for."""
+
+
+class MatchedPatches:
+    """The patch term of one pair."""
+
+    def __init__(
+        self,
+        appearance: Float[Tensor, "1 3 height width"],
+        semantics: Semantics,
+        matches: Float[Tensor, "structure_patches appearance_patches"],
+        settings: PatchTerm,
+    ) -> None:
+        """Prepares the appearance image at every scale.
+
+        Args:
+            appearance: the appearance image, in [0, 1].
+            semantics: meaning of the pair.
+            matches: how likely the look of each structure patch comes from each appearance patch.
+            settings: of the term.
+        """
+        self.settings, self.semantics = settings, semantics
+        self.cumulative = matches.cumsum(1)
+        height, width = appearance.shape[-2:]
+        self.shrink = max(1.0, min(height, width) / SHORT_SIDE)
+        # A larger picture adds finer scales and keeps the coarse ones.
+        self.scales = sorted({1.0, *(scale * self.shrink for scale in settings.scales)})
+        self.levels = [_shrunk(appearance, scale) for scale in self.scales]
+
+    def __call__(
+        self,
+        output: Float[Tensor, "1 3 height width"],
+        view: View,
+        generator: torch.Generator,
+    ) -> Float[Tensor, ""]:
+        """The term for an output painted from a view of the structure image."""
+        distances = []
+        for scale, appearance in zip(self.scales, self.levels, strict=True):
+            level = _shrunk(output, scale)
+            radius = self.settings.side // 2
+            if min(*level.shape[-2:], *appearance.shape[-2:]) <= radius:
+                continue
+            distances.append(self._distance(level, appearance, view, generator))
+        return torch.stack(distances).mean() if distances else output.sum() * 0
+
+    def _distance(
+        self,
+        output: Float[Tensor, "1 3 height width"],
+        appearance: Float[Tensor, "1 3 rows columns"],
+        view: View,
+        generator: torch.Generator,
+    ) -> Float[Tensor, ""]:
+        settings, codes = self.settings, self.semantics.structure_codes
+        device, count = output.device, settings.samples
+        random = torch.rand(5, count, generator=generator, device=device)
+        rows, columns = _pixels(random[0], random[1], output)
+        across = ((rows + 0.5) / output.shape[-2], (columns + 0.5) / output.shape[-1])
+        top, left = view.source(*across)
+        top, left = top / codes.shape[-2], left / codes.shape[-1]
+        code_rows, code_columns = _pixels(top, left, codes)
+        meaning = codes[0][:, code_rows, code_columns].T
+        target_top, target_left = self._correspond(top, left, random[2], random[3:])
+        side = settings.side
+        ours = objective.take_patches(output, rows, columns, side)
+        theirs = objective.take_patches(
+            appearance, *_pixels(target_top, target_left, appearance), side
+        )
+        directions, code_directions = (
+            torch.randn(n, settings.projections, generator=generator, device=device)
+            for n in (ours.shape[1], meaning.shape[1])
+        )
+        directions = F.normalize(directions, dim=0)
+        code_directions = code_directions * settings.semantics / meaning.shape[1] ** 0.5
+        return objective.patch_term(ours, theirs, meaning, directions, code_directions)
+
+    def _correspond(
+        self,
+        top: Float[Tensor, " samples"],
+        left: Float[Tensor, " samples"],
+        choice: Float[Tensor, " samples"],
+        within: Float[Tensor, "2 samples"],
+    ) -> tuple[Float[Tensor, " samples"], Float[Tensor, " samples"]]:
+        """Random points of corresponding patches; all points in fractions of their picture."""
+        found = self.semantics
+        rows, columns = found.structure_grid
+        patch_row = (top * rows).long().clamp(0, rows - 1)
+        patch_column = (left * columns).long().clamp(0, columns - 1)
+        cumulative = self.cumulative[patch_row * columns + patch_column]
+        # Rounding may leave the last sum a little under 1.
+        chosen = torch.searchsorted(cumulative, choice[:, None])[:, 0]
+        chosen = chosen.clamp(max=cumulative.shape[1] - 1)
+        rows, columns = found.appearance_grid
+        return (chosen // columns + within[0]) / rows, (chosen % columns + within[1]) / columns
+
+
+def _pixels(
+    top: Float[Tensor, " samples"],
+    left: Float[Tensor, " samples"],
+    image: Float[Tensor, "1 channels height width"],
+) -> tuple[Int[Tensor, " samples"], Int[Tensor, " samples"]]:
+    """The pixels under points given in fractions of the image's sides."""
+    height, width = image.shape[-2:]
+    return (top * height).long().clamp(0, height - 1), (left * width).long().clamp(0, width - 1)
+
+
+def _shrunk(
+    image: Float[Tensor, "1 3 height width"], scale: float
+) -> Float[Tensor, "1 3 rows columns"]:
+    if scale == 1:
+        return image
+    size = [max(1, round(side / scale)) for side in image.shape[-2:]]
+    return F.interpolate(image, size=size, mode="area")

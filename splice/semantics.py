@@ -1,0 +1,164 @@
+"""What is where in a pair: codes of meaning for every pixel, and which parts correspond.
+
+The deepest keys of both pictures, seen larger than during the optimisation, are reduced by one PCA to
+a few channels: the same part gets the same code in both. The coarse grid of patches is brought to
+pixels by a guided filter, so that codes change where the picture has edges.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.features import FrozenViT
+from splice.settings import Meaning
+
+Image = Float[Tensor, "1 3 height width"]
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """Meaning of a pair's pixels and patches.
+
+    `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures.
+    `similarity` is the cosine of centred keys, structure patches by appearance patches, patches row by
+    row over the grids.
+    """
+
+    structure_codes: Float[Tensor, "1 channels height width"]
+    appearance_codes: Float[Tensor, "1 channels rows columns"]
+    similarity: Float[Tensor, "structure_patches appearance_patches"]
+    structure_grid: tuple[int, int]
+    appearance_grid: tuple[int, int]
+
+
+@torch.no_grad()
+def find_semantics(
+    vit: FrozenViT,
+    structure: Float[Tensor, "1 3 height width"],
+    appearance: Float[Tensor, "1 3 rows columns"],
+    settings: Meaning,
+) -> Semantics:
+    """Codes and correspondence of a pair (images in [0, 1]).
+
+    Keys are averaged over the picture and its mirror image, which halves what they owe to position.
+    """
+    grids, keys = [], []
+    for image in (structure, appearance):
+        both = torch.cat([image, image.flip(-1)])
+        features = vit(
+            both, keys=[vit.blocks], short_side=settings.short_side, long_side=settings.long_side
+        )
+        rows, columns = features.grid
+        on_grid = features.keys[vit.blocks][:, 1:].float().reshape(2, rows, columns, -1)
+        keys.append(((on_grid[0] + on_grid[1].flip(1)) / 2).flatten(0, 1))
+        grids.append(features.grid)
+    mean = torch.cat(keys).mean(0)
+    keys = [each - mean for each in keys]
+    codes = [
+        guided_upsampling(_on_grid(each, grid), image, settings.radius, settings.tolerance)
+        for each, grid, image in zip(
+            _whitened(keys, settings.channels), grids, (structure, appearance), strict=True
+        )
+    ]
+    unit = [F.normalize(each, dim=-1) for each in keys]
+    return Semantics(codes[0], codes[1], unit[0] @ unit[1].T, grids[0], grids[1])
+
+
+def matching(
+    similarity: Float[Tensor, "patches others"], temperature: float
+) -> Float[Tensor, "patches others"]:
+    """How likely each patch's look comes from each patch of the other picture: rows sum to 1."""
+    return (similarity / temperature).softmax(-1)
+
+
+def transported_colours(
+    colours: Float[Tensor, "1 3 height width"],
+    matches: Float[Tensor, "patches others"],
+    grid: tuple[int, int],
+    other_grid: tuple[int, int],
+) -> Float[Tensor, "1 3 rows columns"]:
+    """The mean colour that each patch of `grid` gets from the patches of the other picture."""
+    means = F.interpolate(colours, size=other_grid, mode="area")[0].flatten(1)
+    return (means @ matches.T).reshape(1, 3, *grid)
+
+
+def guided_upsampling(
+    coarse: Float[Tensor, "1 channels rows columns"],
+    guide: Float[Tensor, "1 3 height width"],
+    radius: int,
+    tolerance: float,
+) -> Float[Tensor, "1 channels height width"]:
+    """A coarse map at the size of a picture, with the picture's edges.
+
+    Bilinear upsampling, then the guided filter with a colour guide (He, Sun, Tang, "Guided Image
+    Filtering", TPAMI 2013, eq. 14-16): in each window the result is an affine function of the guide.
+
+    Args:
+        coarse: the map.
+        guide: the picture, in [0, 1].
+        radius: of the window in pixels; 0 leaves the bilinear map as it is.
+        tolerance: variance of colour below which a window counts as flat.
+    """
+    fine = F.interpolate(coarse, size=guide.shape[-2:], mode="bilinear", align_corners=False)
+    radius = min(radius, (min(guide.shape[-2:]) - 1) // 2)
+    if radius == 0:
+        return fine
+    mean_guide, mean_fine = _window_mean(guide, radius), _window_mean(fine, radius)
+    variance = {
+        (i, j): _window_mean(guide[:, i : i + 1] * guide[:, j : j + 1], radius)
+        - mean_guide[:, i : i + 1] * mean_guide[:, j : j + 1]
+        + (tolerance if i == j else 0)
+        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+    }
+    covariance = [
+        _window_mean(guide[:, i : i + 1] * fine, radius) - mean_guide[:, i : i + 1] * mean_fine
+        for i in range(3)
+    ]
+    slopes = _solve_symmetric(variance, covariance)
+    offset = mean_fine - sum(slopes[i] * mean_guide[:, i : i + 1] for i in range(3))
+    result = _window_mean(offset, radius)
+    for i in range(3):
+        result = result + _window_mean(slopes[i], radius) * guide[:, i : i + 1]
+    return result
+
+
+def _whitened(keys: list[Tensor], channels: int) -> list[Tensor]:
+    """Each picture's keys in the principal axes of both, each axis with variance 1."""
+    both = torch.cat(keys)
+    channels = min(channels, *both.shape)
+    # The covariance is small, and its eigenvectors cost less than the singular vectors of all keys.
+    values, vectors = torch.linalg.eigh((both.T @ both / len(both)).double().cpu())
+    order = values.argsort(descending=True)[:channels]
+    axes = vectors[:, order] / values[order].clamp_min(1e-12).sqrt()
+    # Eigenvectors have no sign of their own; the largest entry is made positive.
+    signs = axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+    axes = (axes * signs).to(both)
+    return [each @ axes for each in keys]
+
+
+def _on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:
+    return values.T.reshape(1, -1, *grid)
+
+
+def _window_mean(x: Tensor, radius: int) -> Tensor:
+    padded = F.pad(x, (radius,) * 4, mode="reflect")
+    return F.avg_pool2d(padded, 2 * radius + 1, 1)
+
+
+def _solve_symmetric(m: dict[tuple[int, int], Tensor], b: list[Tensor]) -> list[Tensor]:
+    """Solves M x = b for a symmetric 3×3 matrix in every pixel, by Cramer's rule."""
+    a00 = m[1, 1] * m[2, 2] - m[1, 2] * m[1, 2]
+    a01 = m[0, 2] * m[1, 2] - m[0, 1] * m[2, 2]
+    a02 = m[0, 1] * m[1, 2] - m[0, 2] * m[1, 1]
+    a11 = m[0, 0] * m[2, 2] - m[0, 2] * m[0, 2]
+    a12 = m[0, 1] * m[0, 2] - m[0, 0] * m[1, 2]
+    a22 = m[0, 0] * m[1, 1] - m[0, 1] * m[0, 1]
+    determinant = m[0, 0] * a00 + m[0, 1] * a01 + m[0, 2] * a02
+    return [
+        (a00 * b[0] + a01 * b[1] + a02 * b[2]) / determinant,
+        (a01 * b[0] + a11 * b[1] + a12 * b[2]) / determinant,
+        (a02 * b[0] + a12 * b[1] + a22 * b[2]) / determinant,
+    ]

@@ -1,0 +1,97 @@
+"""Random views of a pair: crops, flips, other colours, blur (Splice, section 3.3, "augmentations").
+
+Where a view is cut is drawn on the host, so that sizes are known without asking the device; what is
+done to its pixels runs where the picture is. All randomness comes from the generator given.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from kornia import enhance, filters
+from torch import Tensor
+
+from splice.settings import Views
+
+
+@dataclass(frozen=True)
+class View:
+    """A rectangle of a picture in pixels, perhaps mirrored left to right."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    flip: bool = False
+
+    def cut(
+        self, image: Float[Tensor, "batch channels rows columns"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The view of an image, or of any map of the same size."""
+        rows = slice(self.top, self.top + self.height)
+        part = image[..., rows, self.left : self.left + self.width]
+        return part.flip(-1) if self.flip else part
+
+    def source(
+        self, rows: Float[Tensor, " points"], columns: Float[Tensor, " points"]
+    ) -> tuple[Float[Tensor, " points"], Float[Tensor, " points"]]:
+        """Where points of the view, in fractions of its sides, lie in the picture, in pixels."""
+        columns = 1 - columns if self.flip else columns
+        return self.top + rows * self.height, self.left + columns * self.width
+
+
+def entire(image: Float[Tensor, "batch channels height width"]) -> View:
+    """The view that leaves nothing out and changes nothing."""
+    return View(0, 0, image.shape[-2], image.shape[-1])
+
+
+def draw_view(height: int, width: int, settings: Views, generator: torch.Generator) -> View:
+    """A random square crop, perhaps mirrored.
+
+    Its side is U(crop, 1) times the height, never wider than the picture; it lies anywhere with
+    equal chance.
+
+    Args:
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+        settings: the range of sides and the chance of a flip.
+        generator: on the CPU.
+    """
+    share = settings.crop + (1 - settings.crop) * _uniform(generator)
+    side = max(1, min(round(share * height), width, height))
+    top = int(torch.randint(0, height - side + 1, (), generator=generator))
+    left = int(torch.randint(0, width - side + 1, (), generator=generator))
+    return View(top, left, side, side, _uniform(generator) < settings.flip)
+
+
+def change_colours(
+    image: Float[Tensor, "batch 3 height width"], settings: Views, generator: torch.Generator
+) -> Float[Tensor, "batch 3 height width"]:
+    """Colour jitter and a slight blur, each with its chance; for views of the structure image.
+
+    Brightness, contrast and saturation are multiplied by factors in 1 ± their range, the hue is
+    turned by up to ± its range, in random order. The blur is Gaussian, 3×3 pixels, of a deviation
+    in 0.1 to 2 pixels.
+    """
+    if _uniform(generator) < settings.jitter:
+        brightness, contrast, saturation = (
+            1 + span * (2 * _uniform(generator) - 1)
+            for span in (settings.brightness, settings.contrast, settings.saturation)
+        )
+        hue = settings.hue * (2 * _uniform(generator) - 1) * 2 * torch.pi
+        changes = (
+            lambda x: (x * brightness).clamp(0, 1),
+            lambda x: enhance.adjust_contrast_with_mean_subtraction(x, contrast),
+            lambda x: enhance.adjust_saturation(x, saturation),
+            lambda x: enhance.adjust_hue(x, hue),
+        )
+        for index in torch.randperm(len(changes), generator=generator).tolist():
+            image = changes[index](image)
+    if _uniform(generator) < settings.blur:
+        deviation = 0.1 + 1.9 * _uniform(generator)
+        image = filters.gaussian_blur2d(image, (3, 3), (deviation, deviation))
+    return image
+
+
+def _uniform(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator))
