@@ -32,8 +32,12 @@ class RunFolder:
     Use it as a context manager. What an earlier process was writing when it was killed is removed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, wait: float = 0.0) -> None:
         """Create the folder where needed, and hold it.
+
+        Args:
+            path: of the folder.
+            wait: seconds to wait for another run that holds it, as one that is just ending.
 
         Raises:
             InputError: it cannot be created or written to, or another run holds it.
@@ -43,7 +47,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(path / _LOCK)
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=wait)
         except filelock.Timeout:
             raise InputError(
                 f"another run is writing to {path}; wait until it ends, or give another --output."

@@ -82,6 +82,27 @@ def load_preset(
         raise InputError(_explanation(error, changed, file)) from None
 
 
+def change_settings(settings: Settings, changes: Mapping[str, Any], source: str) -> Settings:
+    """Settings with single ones changed, as `load_preset` changes those of a preset.
+
+    Args:
+        settings: to start from; they are left as they are.
+        changes: values by the dotted path of a setting, or by any end of it that names no other.
+        source: what a message names as the origin of a wrong value.
+
+    Raises:
+        InputError: no such setting or value.
+    """
+    values = settings.model_dump()
+    changed = {find_setting(name).path: value for name, value in changes.items()}
+    for path, value in changed.items():
+        _put(values, path, _from_text(path, value))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_explanation(error, {}, Path(source))) from None
+
+
 @cache
 def settings_list() -> dict[str, Setting]:
     """Every setting by its dotted path, in the order of `Settings`."""

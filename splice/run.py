@@ -110,6 +110,7 @@ class Run:
         *,
         resume: bool = False,
         progress: "Progress | None" = None,
+        vit: FrozenViT | None = None,
     ) -> None:
         """Read everything, and decide between starting and going on.
 
@@ -120,6 +121,7 @@ class Run:
             folder: to write to, held by this process.
             resume: go on from the folder's checkpoint, if it has one.
             progress: told of downloads of weights.
+            vit: the settings' backbone on their device, where it is loaded already.
 
         Raises:
             InputError: a picture, setting or checkpoint that cannot be used; a folder that holds
@@ -138,7 +140,9 @@ class Run:
         self._inputs = {f"{role} image": sha256(file) for role, file in self._files.items()}
         earlier = self._earlier(resume)
         self.device = find_device(settings.device)
-        self.vit = FrozenViT.load(
+        self.structure = read_at_most(structure, settings.size)
+        self.appearance = read_at_most(appearance, settings.size)
+        self.vit = vit or FrozenViT.load(
             settings.backbone,
             device=self.device,
             weights=Path(settings.weights).expanduser() if settings.weights else None,
@@ -148,8 +152,6 @@ class Run:
             self._inputs["weights"] = self.vit.provenance.sha256
         if earlier is not None:
             self._check(earlier)
-        self.structure = read_at_most(structure, settings.size)
-        self.appearance = read_at_most(appearance, settings.size)
         self.transfer = Transfer(self.structure, self.appearance, settings, self.vit, self.device)
         self.history = History()
         self._frames = [self._small(self.structure)]
