@@ -93,7 +93,7 @@ class RotaryBlock(nn.Module):
         super().__init__()
         self.block = block
         self.prefix: int = block.attn.num_prefix_tokens
-        self.half: bool = bool(getattr(block.attn, "rotate_half", False))
+        self.rotate_half: bool = bool(getattr(block.attn, "rotate_half", False))
 
     def project(self, x: Float[Tensor, "batch tokens width"]) -> Projections:
         """Queries, keys (before the rotary embedding) and values of the residual stream x."""
@@ -120,7 +120,7 @@ class RotaryBlock(nn.Module):
         """The rotary embedding on patch tokens; [CLS] and registers stay as they are."""
         if rope is None or heads.shape[2] <= self.prefix:
             return heads
-        rotated = apply_rot_embed_cat(heads[:, :, self.prefix :], rope, half=self.half)
+        rotated = apply_rot_embed_cat(heads[:, :, self.prefix :], rope, half=self.rotate_half)
         return torch.cat([heads[:, :, : self.prefix], rotated.to(heads.dtype)], 2)
 
     def finish(

@@ -33,6 +33,10 @@ class Semantics:
     structure_grid: tuple[int, int]
     appearance_grid: tuple[int, int]
 
+    def codes(self, role: str) -> Float[Tensor, "1 channels ..."]:
+        """The codes of the "structure" or the "appearance" image."""
+        return self.structure_codes if role == "structure" else self.appearance_codes
+
 
 @torch.no_grad()
 def find_semantics(

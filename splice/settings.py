@@ -224,7 +224,7 @@ class Views(Section):
     )
 
 
-class Generator(Section):
+class GeneratorSettings(Section):
     """The network that paints the output."""
 
     input: Literal["image", "semantic"] = Field(
@@ -295,7 +295,7 @@ class Settings(Section):
     seen: Seen = Seen()
     meaning: Meaning = Meaning()
     views: Views = Views()
-    generator: Generator = Generator()
+    generator: GeneratorSettings = GeneratorSettings()
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
 

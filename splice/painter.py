@@ -1,0 +1,176 @@
+"""The generator as it learns: its weights, their average, and Adam.
+
+The average of the weights over the last steps paints cleaner pictures than the weights of any one
+step: what the random views push back and forth cancels.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.generator import UNet
+from splice.precision import autocast_of
+from splice.settings import GeneratorSettings, Optimiser, factor_at
+
+HALF_PRECISION_SCALE = 2.0**12
+"""Float16 rounds gradients of single pixels to nothing unless the loss is scaled up."""
+
+
+class Painter:
+    """A generator with everything that its training needs.
+
+    Attributes:
+        network: the U-Net, with the weights of the last step.
+        average: the averaged weights, in the order of the network's parameters.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        generator: GeneratorSettings,
+        optimiser: Optimiser,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        """Draws the first weights.
+
+        Args:
+            inputs: channels of what the network is given.
+            generator: its settings.
+            optimiser: settings of Adam.
+            seed: of the first weights, which are the same on every device.
+            device: where to compute.
+        """
+        self.generator, self.optimiser, self.device = generator, optimiser, device
+        self.network = UNet(
+            inputs,
+            skip=generator.skip,
+            start=generator.start,
+            generator=torch.Generator().manual_seed(seed),
+        ).to(device)
+        self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.average = [weight.detach().clone() for weight in self.network.parameters()]
+        self.adam = torch.optim.Adam(
+            self.network.parameters(),
+            lr=optimiser.learning_rate,
+            betas=(optimiser.beta1, optimiser.beta2),
+            fused=device.type in ("cpu", "cuda"),
+        )
+
+    def paint(
+        self, inputs: list[Float[Tensor, "1 inputs ..."]], dtype: torch.dtype
+    ) -> list[Float[Tensor, "1 3 ..."]]:
+        """Pictures in [0, 1] for inputs, in one pass for all inputs of the same size.
+
+        Args:
+            inputs: what the network is given, 1 × inputs × height × width each.
+            dtype: precision of the convolutions.
+        """
+        with autocast_of(self.device, dtype):
+            return batched(
+                lambda x: self.network(x.contiguous(memory_format=torch.channels_last)), inputs
+            )
+
+    def learn(self, total: Float[Tensor, ""], progress: float, step: int, half: bool) -> bool:
+        """One step of Adam and of the average, if everything is finite.
+
+        Args:
+            total: the loss, with its graph.
+            progress: of the run in [0, 1], for the schedule of the step size.
+            step: steps done before.
+            half: whether gradients are computed in float16.
+
+        Returns:
+            Whether loss and gradients were finite; if not, nothing was learnt.
+        """
+        for group in self.adam.param_groups:
+            rate = self.optimiser.learning_rate
+            group["lr"] = rate * factor_at(self.optimiser.schedule, progress)
+        self.adam.zero_grad()
+        scale = HALF_PRECISION_SCALE if half else 1.0
+        (total * scale).backward()
+        weights = list(self.network.parameters())
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        if half:
+            for gradient in gradients:
+                gradient.div_(scale)
+        norms = torch.stack([gradient.norm() for gradient in gradients])
+        if not bool(torch.isfinite(norms.sum() + total.detach())):
+            return False
+        self.adam.step()
+        # Early on the average would still be mostly the first weights.
+        kept = min(self.generator.average, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for average, weight in zip(self.average, weights, strict=True):
+                average.lerp_(weight, 1 - kept)
+        return True
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """While it lasts, the network has the averaged weights."""
+        weights = list(self.network.parameters())
+        live = [weight.detach().clone() for weight in weights]
+        self._copy(weights, self.average)
+        try:
+            yield
+        finally:
+            self._copy(weights, live)
+
+    def state(self) -> dict[str, Any]:
+        """Weights, their average and Adam's moments, by name."""
+        state: dict[str, Any] = {}
+        named = list(self.network.named_parameters())
+        for (name, weight), average in zip(named, self.average, strict=True):
+            state[f"weight {name}"] = weight.detach().clone()
+            state[f"average {name}"] = average.clone()
+            for moment, value in self.adam.state.get(weight, {}).items():
+                state[f"{moment} {name}"] = value.clone()
+        return state
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a state that `state` gave.
+
+        Raises:
+            KeyError, RuntimeError: it is the state of another network.
+        """
+        named = list(self.network.named_parameters())
+        for (name, weight), average in zip(named, self.average, strict=True):
+            weight.copy_(state[f"weight {name}"])
+            average.copy_(state[f"average {name}"])
+            if f"step {name}" in state:
+                # Moments lie in memory as the weights do, so that sums run in the same order.
+                moments = {
+                    moment: torch.empty_like(weight).copy_(state[f"{moment} {name}"])
+                    for moment in ("exp_avg", "exp_avg_sq")
+                }
+                self.adam.state[weight] = {"step": state[f"step {name}"].clone(), **moments}
+
+    @staticmethod
+    @torch.no_grad()
+    def _copy(weights: list[Any], values: list[Tensor]) -> None:
+        for weight, value in zip(weights, values, strict=True):
+            weight.copy_(value)
+
+
+def batched(
+    function: Callable[[Float[Tensor, "batch channels height width"]], Any],
+    images: list[Float[Tensor, "1 channels ..."]],
+) -> list[Any]:
+    """The function's results for single images, called once for all that have the same size.
+
+    Args:
+        function: of a batch; its result is cut by rows.
+        images: 1 × channels × height × width each.
+    """
+    results: list[Any] = [None] * len(images)
+    for size in {tuple(image.shape): None for image in images}:
+        members = [i for i, image in enumerate(images) if tuple(image.shape) == size]
+        together = function(torch.cat([images[i] for i in members]))
+        for row, i in enumerate(members):
+            results[i] = together[row : row + 1]
+    return results
