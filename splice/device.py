@@ -61,7 +61,8 @@ def versions() -> dict[str, str]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found | {"platform": platform.platform()}
+    # Its own word says what it was built for as well.
+    return found | {"torch": torch.__version__, "platform": platform.platform()}
 
 
 def peak_memory(device: torch.device) -> dict[str, int]:

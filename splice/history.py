@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from splice.transfer import Step
 
 _FIXED = ("step", "seconds", "skipped", "precision")
-_PRECISIONS = ("fp32", "bf16", "fp16")
+_PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 class History:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -170,7 +171,8 @@ class _HelpSettings(argparse.Action):
         parser._print_message(
             "Every setting with its default. Each is a key of presets, and an option by its "
             "name\nor by any end of it that names no other (--local.weight 1.5).\n\n"
-            + settings_help()
+            + settings_help(),
+            sys.stdout,
         )
         parser.exit()
 
@@ -209,11 +211,11 @@ def _option(names: str) -> str:
 
 
 def number(
-    low: float | None = None, *, whole: bool = False
+    low: int | float | None = None, *, whole: bool = False
 ) -> Any:  # what argparse calls on the text of an option
     """A type of option: a finite number, at least `low`."""
 
-    def read(text: str) -> float:
+    def read(text: str) -> int | float:
         try:
             value = int(text) if whole else float(text)
         except ValueError:

@@ -42,7 +42,7 @@ class Transfer:
             losses: dict[str, Any] = {"colour": (self.image - self.goal).square().mean()}
             if self.step % 3 == 0:
                 losses["entire"] = float(self.step)
-            yield Step(self.step, self.settings.steps, losses, 0.01, False, "fp32")
+            yield Step(self.step, self.settings.steps, losses, 0.01, False, "float32")
 
     def picture(self) -> Tensor:
         return self.image

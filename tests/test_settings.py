@@ -60,12 +60,16 @@ def test_the_paper_preset_is_the_paper():
 def test_the_paper_preset_states_all_that_decides_the_result():
     """So that a better default cannot change what the preset `paper` does."""
     stated = set(_paths(yaml.safe_load((preset_folder() / "paper.yaml").read_text())))
-    unused = {  # of terms that are off, and of inputs that the plain generator does not have
-        path
-        for path in settings_list()
-        if path.startswith(("objective.pixel_identity.", "objective.local.", "objective.colour."))
-        or path == "generator.semantic_channels"
-    }
+    paper = load_preset("paper")
+    assert paper.generator.input == "image"
+    off = [
+        f"objective.{name}."
+        for name in type(paper.objective).model_fields
+        if getattr(getattr(paper.objective, name), "weight", None) == 0
+    ]
+    # Without semantic input and terms that use it, nothing asks for the meaning of patches.
+    unused = {path for path in settings_list() if path.startswith(("meaning.", *off))}
+    unused -= {f"{term}weight" for term in off}
     about_the_run = {"weights", "seed", "device"}
     assert set(settings_list()) - unused - about_the_run <= stated
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from tqdm import tqdm
 
     from splice.transfer import Step
