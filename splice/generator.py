@@ -6,7 +6,7 @@ shows (`splice.semantics`), so that it need not learn from scratch what is where
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -61,7 +61,7 @@ class UNet(nn.Module):
             joined = below + skip
             self.decoders.append(
                 nn.Sequential(
-                    nn.InstanceNorm2d(joined, affine=True),
+                    InstanceNorm(joined),
                     _layer(joined, width, 3),
                     _layer(width, width, 1),
                 )
@@ -111,13 +111,80 @@ def parameter_count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
+class InstanceNorm(nn.Module):
+    """Each channel of each picture with mean 0 and variance 1, then scaled and shifted.
+
+    For one picture this is batch norm in training mode, which, unlike torch's instance norm, keeps
+    the channels-last layout and so spares two copies.
+    """
+
+    def __init__(self, channels: int) -> None:
+        """Starts with scale 1 and shift 0."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The normalised channels; a channel of a single pixel becomes its shift."""
+        if x.shape[-2:].numel() == 1:
+            return (x - x) * self.weight[:, None, None] + self.bias[:, None, None]
+        if x.device.type == "cpu":
+            return torch.cat([self._one(picture) for picture in x.split(1)])
+        return F.instance_norm(x, weight=self.weight, bias=self.bias)
+
+    def _one(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+
+
+class MirrorBorder(nn.Module):
+    """One pixel of border all around, mirrored about the outermost pixels.
+
+    The same as torch's reflection padding, whose backward pass leaves the channels-last layout.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height+2 width+2"]:
+        """The maps with their border; a side of one pixel is repeated."""
+        if min(x.shape[-2:]) < 2:
+            return F.pad(x, (1, 1, 1, 1), mode="replicate")
+        return _MirrorBorder.apply(x)  # pyright: ignore[reportReturnType]
+
+
+class _MirrorBorder(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        batch, channels, height, width = x.shape
+        padded = torch.empty(
+            (batch, channels, height + 2, width + 2),
+            dtype=x.dtype,
+            device=x.device,
+            memory_format=torch.channels_last,
+        )
+        padded[:, :, 1:-1, 1:-1] = x
+        padded[:, :, 0, 1:-1], padded[:, :, -1, 1:-1] = x[:, :, 1], x[:, :, -2]
+        padded[..., 0], padded[..., -1] = padded[..., 2], padded[..., -3]
+        return padded
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        rows = gradient[:, :, 1:-1].clone(memory_format=torch.channels_last)
+        rows[:, :, 1] += gradient[:, :, 0]
+        rows[:, :, -2] += gradient[:, :, -1]
+        inner = rows[..., 1:-1].clone(memory_format=torch.channels_last)
+        inner[..., 1] += rows[..., 0]
+        inner[..., -2] += rows[..., -1]
+        return inner
+
+
 def _layer(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution with reflection at the border, instance norm, LeakyReLU(0.2)."""
-    padding = kernel // 2
+    """Convolution with a mirrored border, instance norm, LeakyReLU(0.2)."""
     return nn.Sequential(
-        nn.ReflectionPad2d(padding) if padding else nn.Identity(),
+        MirrorBorder() if kernel == 3 else nn.Identity(),
         # A bias would be taken away again by the instance norm after it.
         nn.Conv2d(inputs, outputs, kernel, stride, bias=False),
-        nn.InstanceNorm2d(outputs, affine=True),
+        InstanceNorm(outputs),
         nn.LeakyReLU(0.2),
     )
