@@ -18,6 +18,10 @@ from splice.settings import Meaning
 Image = Float[Tensor, "1 3 height width"]
 
 
+BALANCING_ROUNDS = 30
+"""Enough for the shares to settle within a percent."""
+
+
 @dataclass(frozen=True)
 class Semantics:
     """Meaning of a pair's pixels and patches.
@@ -72,10 +76,30 @@ def find_semantics(
 
 
 def matching(
-    similarity: Float[Tensor, "patches others"], temperature: float
+    similarity: Float[Tensor, "patches others"], temperature: float, balance: float = 0.0
 ) -> Float[Tensor, "patches others"]:
-    """How likely each patch's look comes from each patch of the other picture: rows sum to 1."""
-    return (similarity / temperature).softmax(-1)
+    """How likely each patch's look comes from each patch of the other picture: rows sum to 1.
+
+    Without balance this is a softmax. With it, patches of the other picture that all would take lose
+    and those that none would take gain: the unbalanced optimal transport of Chizat et al. ("Scaling
+    algorithms for unbalanced optimal transport problems", 2018), whose column sums are pulled towards
+    equal shares.
+
+    Args:
+        similarity: cosine of keys.
+        temperature: of the softmax.
+        balance: 0 for none, 1 for equal shares.
+    """
+    logits = similarity / temperature
+    if balance == 0:
+        return logits.softmax(-1)
+    share = logits.shape[0] / logits.shape[1]
+    column = torch.zeros_like(logits[0])
+    for _ in range(BALANCING_ROUNDS):
+        row = torch.logsumexp(logits + column, 1, keepdim=True)
+        taken = torch.logsumexp(logits - row, 0)
+        column = balance * (torch.log(torch.full_like(taken, share)) - taken)
+    return (logits + column).softmax(-1)
 
 
 def transported_colours(

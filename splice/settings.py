@@ -193,6 +193,9 @@ class Meaning(Section):
     temperature: float = Field(
         default=0.05, gt=0, description="of the softmax over corresponding patches"
     )
+    balance: Fraction = Field(
+        default=0.0, description="how far all of the appearance image is used in equal shares"
+    )
 
 
 class Views(Section):

@@ -88,7 +88,8 @@ class Transfer:
         """
         self.settings, self.device, self.step = settings, torch.device(device), 0
         self.dtype = precision_of(settings.precision, self.device)
-        self.full_vit, self.vit = vit, vit.at_precision(self.dtype)
+        self.full_vit, self.first_vit = vit, vit.at_precision(self.dtype)
+        self.vit = self.first_vit
         self.structure = structure[None].to(self.device, torch.float32)
         self.appearance = appearance[None].to(self.device, torch.float32)
         # Views are drawn on the host, so that their sizes are known without asking the device.
@@ -250,7 +251,8 @@ class Transfer:
 
     @cached_property
     def _matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:
-        return matching(self.semantics.similarity, self.settings.meaning.temperature)
+        meaning = self.settings.meaning
+        return matching(self.semantics.similarity, meaning.temperature, meaning.balance)
 
     @cached_property
     def _colour_target(self) -> Float[Tensor, "1 3 height width"]:
