@@ -22,7 +22,7 @@ from splice.inversion.prior import NOISE_CHANNELS, SMALLEST_SIDE, DeepImagePrior
 from splice.inversion.settings import Feature, InversionSettings
 
 State = dict[str, Tensor]
-Picture = Float[Tensor, "3 height width"]
+Picture = Float[Tensor, "3 _height _width"]
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 CHECKED_EVERY = 25
 """Steps between two looks at the losses; on an accelerator each look waits for it."""

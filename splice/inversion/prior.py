@@ -169,7 +169,9 @@ class DeepImagePrior(nn.Module):
             x = down(x)
         for up in self.decoder:
             x = up(self._join(carried.pop(), F.interpolate(x, scale_factor=2, mode="nearest")))
-        picture = torch.sigmoid(self.last(x).float())
+        colours = self.last(x)
+        # Under autocast too, eight bits of mantissa are too few for a picture.
+        picture = torch.sigmoid(colours.to(torch.promote_types(colours.dtype, torch.float32)))
         return picture.reshape(self.networks, 3, *picture.shape[2:])
 
     def _join(
