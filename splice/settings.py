@@ -156,7 +156,7 @@ class PatchTerm(Term):
         default=64, ge=1, le=4096, description="random directions at each scale"
     )
     semantics: float = Field(
-        default=0.5, ge=0, description="how much meaning separates patches of the same look"
+        default=1.0, ge=0, description="how much meaning separates patches of the same look"
     )
 
 
@@ -191,10 +191,10 @@ class Meaning(Section):
         default=1e-3, gt=0, description="variance of colour below which a window is flat"
     )
     temperature: float = Field(
-        default=0.05, gt=0, description="of the softmax over corresponding patches"
+        default=0.03, gt=0, description="of the softmax over corresponding patches"
     )
     balance: Fraction = Field(
-        default=0.0, description="how far all of the appearance image is used in equal shares"
+        default=0.5, description="how far all of the appearance image is used in equal shares"
     )
 
 
@@ -289,7 +289,7 @@ class Settings(Section):
     size: Size = Field(
         default=256, description="short side of the output, at most the structure image's"
     )
-    steps: int = Field(default=400, ge=1, le=1_000_000, description="steps of the optimisation")
+    steps: int = Field(default=600, ge=1, le=1_000_000, description="steps of the optimisation")
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
