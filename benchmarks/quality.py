@@ -175,7 +175,7 @@ def make_outputs(
     pairs: Sequence[Pair], preset: str, changes: Mapping[str, str], seed: int, folder: Path
 ) -> dict[str, Path]:
     """Optimise the pairs into `folder/seed-SEED/SET/ID.png`, except those already made so."""
-    from splice.transfer import run_pair
+    from splice.one_pair import splice_pair
 
     made: dict[str, Path] = {}
     for pair in tqdm(pairs, desc=f"{preset}, seed {seed}", unit="pair"):
@@ -186,7 +186,7 @@ def make_outputs(
         if not (path.is_file() and beside.is_file() and beside.read_text() == text):
             path.parent.mkdir(parents=True, exist_ok=True)
             beside.unlink(missing_ok=True)
-            write_image(path, run_pair(pair, settings))
+            write_image(path, splice_pair(pair.structure, pair.appearance, settings))
             write_atomically(beside, lambda file, text=text: file.write(text.encode()))
         made[pair.name] = path
     return made
