@@ -50,14 +50,14 @@ class FoldedBlock(nn.Module):
     def fits(block: Any) -> bool:
         """Whether the timm block has the standard shape that this class folds."""
         mlp, attention = getattr(block, "mlp", None), getattr(block, "attn", None)
-        parts = ("norm1", "norm2", "ls1", "ls2")
         return (
-            type(mlp).__name__ == "Mlp"
+            type(block).__name__ == "Block"
+            and type(mlp).__name__ == "Mlp"
             and isinstance(getattr(mlp, "norm", None), nn.Identity)
             and type(attention).__name__ == "Attention"
             and isinstance(getattr(attention, "norm", nn.Identity()), nn.Identity)
             and getattr(attention, "gate", None) is None
-            and all(hasattr(block, part) for part in parts)
+            and all(isinstance(norm, nn.LayerNorm) for norm in (block.norm1, block.norm2))
         )
 
     def project(self, x: Float[Tensor, "batch tokens width"]) -> Projections:
@@ -85,15 +85,26 @@ class FoldedBlock(nn.Module):
         return x + self.contract(self.activation(self.expand(normed)))
 
 
-class RotaryBlock(nn.Module):
-    """A timm `eva.EvaBlock` (DINOv3): rotary positions, any feed-forward layer, nothing folded."""
+class PlainBlock(nn.Module):
+    """A timm pre-norm block as it is: rotary positions, any feed-forward layer, nothing folded."""
 
     def __init__(self, block: Any) -> None:
         """Wraps the timm block."""
         super().__init__()
         self.block = block
-        self.prefix: int = block.attn.num_prefix_tokens
+        self.prefix: int = getattr(block.attn, "num_prefix_tokens", 0)
         self.rotate_half: bool = bool(getattr(block.attn, "rotate_half", False))
+
+    @staticmethod
+    def fits(block: Any) -> bool:
+        """Whether the timm block does what this class does, and no more."""
+        attention = getattr(block, "attn", None)
+        return (
+            type(block).__name__ in ("Block", "EvaBlock")
+            and type(attention).__name__ in ("Attention", "AttentionRope", "EvaAttention")
+            and getattr(attention, "gate", None) is None
+            and getattr(attention, "num_kv_groups", 1) == 1
+        )
 
     def project(self, x: Float[Tensor, "batch tokens width"]) -> Projections:
         """Queries, keys (before the rotary embedding) and values of the residual stream x."""
@@ -102,7 +113,7 @@ class RotaryBlock(nn.Module):
         normed = self.block.norm1(x.to(self.block.norm1.weight.dtype))
         if attention.qkv is not None:
             bias = attention.qkv.bias
-            if attention.q_bias is not None:
+            if getattr(attention, "q_bias", None) is not None:
                 bias = torch.cat((attention.q_bias, attention.k_bias, attention.v_bias))
             joined = F.linear(normed, attention.qkv.weight, bias)
             parts = joined.view(batch, tokens, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
@@ -131,10 +142,17 @@ class RotaryBlock(nn.Module):
         queries, keys = self.rotate(queries, rope), self.rotate(keys, rope)
         mixed = F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
         attention, block = self.block.attn, self.block
-        mixed = attention.proj(attention.norm(mixed))
-        x = x + (mixed if block.gamma_1 is None else block.gamma_1 * mixed)
+        mixed = attention.proj(getattr(attention, "norm", nn.Identity())(mixed))
+        x = x + self._scaled(mixed, 1)
         hidden = block.mlp(block.norm2(x.to(block.norm2.weight.dtype)))
-        return x + (hidden if block.gamma_2 is None else block.gamma_2 * hidden)
+        return x + self._scaled(hidden, 2)
+
+    def _scaled(self, branch: Tensor, number: int) -> Tensor:
+        """The branch times its layer scale, which timm's two kinds of block keep differently."""
+        if hasattr(self.block, f"ls{number}"):
+            return getattr(self.block, f"ls{number}")(branch)
+        scale = getattr(self.block, f"gamma_{number}")
+        return branch if scale is None else scale * branch
 
 
 @torch.no_grad()
@@ -143,7 +161,8 @@ def _fold(layer: Any, before: Any = None, after: Any = None) -> nn.Linear:
     weight = layer.weight.double()
     bias = layer.bias.double() if layer.bias is not None else weight.new_zeros(weight.shape[0])
     if before is not None and getattr(before, "weight", None) is not None:
-        bias = bias + weight @ before.bias.double()
+        if before.bias is not None:
+            bias = bias + weight @ before.bias.double()
         weight = weight * before.weight.double()
     if after is not None and hasattr(after, "gamma"):
         weight, bias = weight * after.gamma.double()[:, None], bias * after.gamma.double()

@@ -17,7 +17,7 @@ from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from splice.backbones import Backbone, find_backbone
-from splice.blocks import FoldedBlock, Projections, RotaryBlock
+from splice.blocks import FoldedBlock, PlainBlock, Projections
 from splice.errors import InputError
 from splice.weights import Provenance, load_vit
 
@@ -68,6 +68,9 @@ class FrozenViT(nn.Module):
             backbone: its registry entry.
             provenance: where its weights came from.
             dtype: precision of the matrix products; the residual stream stays float32.
+
+        Raises:
+            InputError: its blocks are not of the pre-norm kind with plain attention.
         """
         super().__init__()
         self.backbone, self.provenance = backbone, provenance
@@ -80,13 +83,13 @@ class FrozenViT(nn.Module):
         self.no_embed_class = bool(getattr(vit, "no_embed_class", False))
         self.positions = vit.pos_embed
         self.position_grid = tuple(vit.patch_embed.grid_size)
-        self.first = nn.Parameter(
-            torch.cat([t for t in (vit.cls_token, vit.reg_token) if t is not None], 1)
-        )
+        # Models that were distilled have a second token of that kind.
+        tokens = (vit.cls_token, getattr(vit, "dist_token", None), vit.reg_token)
+        self.first = nn.Parameter(torch.cat([token for token in tokens if token is not None], 1))
         self.rope = getattr(vit, "rope", None)
+        self.rope_by_block = bool(getattr(vit, "rope_mixed", False))
         self.norm_pre = vit.norm_pre
-        kind = FoldedBlock if all(map(FoldedBlock.fits, vit.blocks)) else RotaryBlock
-        self.layers = nn.ModuleList([kind(block) for block in vit.blocks])
+        self.layers = nn.ModuleList([_layer(block, backbone) for block in vit.blocks])
         self._resampled: dict[tuple[int, int], Tensor] = {}
         self.requires_grad_(False).eval()
         self.layers.to(dtype)
@@ -167,19 +170,20 @@ class FrozenViT(nn.Module):
         last = max((block for blocks in wanted.values() for block in blocks), default=0)
         for index in range(1, last + 1):
             layer = self.layers[index - 1]
+            angles = rope[index - 1] if rope is not None and self.rope_by_block else rope
             projections: Projections = layer.project(x)  # pyright: ignore[reportCallIssue]
             for kind in ("queries", "keys", "values"):
                 if index in wanted[kind]:
                     found[kind][index] = self._join(getattr(projections, kind))
             if index in wanted["attention"]:
-                found["attention"][index] = self._attention(layer, projections, rope)
+                found["attention"][index] = self._attention(layer, projections, angles)
             if index == last:
                 if index not in wanted["cls"] | wanted["tokens"]:
                     break
                 if index not in wanted["tokens"]:
                     x = x[:, :1]
                     projections = projections._replace(queries=projections.queries[:, :, :1])
-            x = layer.finish(x, projections, rope)  # pyright: ignore[reportCallIssue]
+            x = layer.finish(x, projections, angles)  # pyright: ignore[reportCallIssue]
             if index in wanted["cls"]:
                 found["cls"][index] = x[:, 0]
             if index in wanted["tokens"]:
@@ -246,6 +250,16 @@ class FrozenViT(nn.Module):
         )
         self.embed.weight.copy_(weight / deviation)
         self.embed.bias.copy_(bias - (weight * mean / deviation).sum((1, 2, 3)))  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _layer(block: Any, backbone: Backbone) -> FoldedBlock | PlainBlock:
+    for kind in (FoldedBlock, PlainBlock):
+        if kind.fits(block):
+            return kind(block)
+    raise InputError(
+        f"{backbone.name} cannot be a backbone: its blocks ({type(block).__name__}) are not of the "
+        "usual kind, with a norm before plain attention and before the feed-forward layer"
+    )
 
 
 def resize_to_patches(
