@@ -30,6 +30,11 @@ class SmallRun:
             f"--weights={self.weights}",
             "--size=64",
             "--device=cpu",
+            # All that the default preset does, on fewer patches.
+            "--seen.short-side=64",
+            "--meaning.short-side=64",
+            "--patches.samples=64",
+            "--patches.projections=8",
         ]
 
     @property
