@@ -31,7 +31,7 @@ class Matches:
     def __len__(self) -> int:
         return len(self.similarity)
 
-    def spread(self, count: int, apart: float = 2.0) -> "Matches":
+    def spread(self, count: int, apart: int | float = 2) -> "Matches":
         """The best matches whose patches keep that distance (in patches) in both pictures.
 
         Neighbouring patches tell the same; a drawing needs a few from everywhere.
@@ -67,12 +67,12 @@ def mutual_nearest_neighbours(first: FeatureMap, second: FeatureMap) -> Matches:
 
 
 def warp_by_nearest(
-    picture: Float[Tensor, "3 height width"],
+    picture: Float[Tensor, "3 high wide"],
     features: FeatureMap,
     onto: FeatureMap,
     *,
     cells: int = 12_000,
-) -> Float[Tensor, "3 height_out width_out"]:
+) -> Float[Tensor, "3 high wide_out"]:
     """The picture rearranged into the layout of another: each place gets the colour of its nearest.
 
     A preview of what splicing will map to what. The features are interpolated between patches

@@ -96,7 +96,9 @@ class Look:
             columns.append([self._enlarged(heat_map(v), i) for i, v in enumerate(values)])
         return self._grid(columns, ["mean", *(f"head {h}" for h in range(1, len(maps[0])))])
 
-    def similarity(self, x: float, y: float, kind: Kind = "keys", image: int = 0) -> Image.Image:
+    def similarity(
+        self, x: int | float, y: int | float, kind: Kind = "keys", image: int = 0
+    ) -> Image.Image:
         """Cosine of one point of a picture with all places of all pictures, at each block.
 
         Bright is similar; the scale of a column runs from its least value to its greatest.

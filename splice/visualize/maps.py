@@ -14,7 +14,7 @@ from splice.errors import InputError
 from splice.features import Features
 from splice.images import to_pil
 
-FeatureMap = Float[Tensor, "rows columns width"]
+FeatureMap = Float[Tensor, "_rows _columns width"]
 
 
 def feature_map(
@@ -28,7 +28,7 @@ def feature_map(
 
 def similarity_maps(
     maps: Sequence[FeatureMap], image: int, row: int, column: int
-) -> list[Float[Tensor, "rows columns"]]:
+) -> list[Float[Tensor, "_rows _columns"]]:
     """Cosine of one patch of one picture with every patch of all pictures, in [-1, 1].
 
     Args:
@@ -41,7 +41,9 @@ def similarity_maps(
     return [F.normalize(each, dim=-1) @ asked for each in maps]
 
 
-def patch_at(x: float, y: float, width: int, height: int, grid: tuple[int, int]) -> tuple[int, int]:
+def patch_at(
+    x: int | float, y: int | float, width: int, height: int, grid: tuple[int, int]
+) -> tuple[int, int]:
     """Row and column of the patch that covers the point (x, y) of a picture of that size.
 
     Raises:
@@ -58,8 +60,8 @@ def patch_at(x: float, y: float, width: int, height: int, grid: tuple[int, int])
 
 def heat_map(
     values: Float[Tensor, "rows columns"],
-    low: float | None = None,
-    high: float | None = None,
+    low: int | float | None = None,
+    high: int | float | None = None,
     colours: str = "inferno",
 ) -> Float[Tensor, "3 rows columns"]:
     """Values as colours in [0, 1], dark for low and bright for high.
@@ -92,7 +94,7 @@ def over_picture(
     return to_pil(patches).resize(size, how)
 
 
-def mark_point(picture: Image.Image, x: float, y: float) -> Image.Image:
+def mark_point(picture: Image.Image, x: int | float, y: int | float) -> Image.Image:
     """A copy of the picture with a ring around the point, visible on light and dark ground."""
     marked = picture.convert("RGB")
     if marked is picture:
