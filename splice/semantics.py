@@ -27,7 +27,7 @@ class Semantics:
     """Meaning of a pair's pixels and patches.
 
     `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures.
-    `similarity` is the cosine of centred keys, structure patches by appearance patches, patches row by
+    `similarity` is the cosine of keys, each picture's centred on their own mean, structure patches by appearance patches, patches row by
     row over the grids.
     """
 
@@ -63,8 +63,8 @@ def find_semantics(
         on_grid = features.keys[vit.blocks][:, 1:].float().reshape(2, rows, columns, -1)
         keys.append(((on_grid[0] + on_grid[1].flip(1)) / 2).flatten(0, 1))
         grids.append(features.grid)
-    mean = torch.cat(keys).mean(0)
-    keys = [each - mean for each in keys]
+    # Each picture's own mean goes: summer and winter differ in all keys, and the parts must still meet.
+    keys = [each - each.mean(0) for each in keys]
     codes = [
         guided_upsampling(_on_grid(each, grid), image, settings.radius, settings.tolerance)
         for each, grid, image in zip(

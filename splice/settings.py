@@ -194,7 +194,7 @@ class Meaning(Section):
         default=0.03, gt=0, description="of the softmax over corresponding patches"
     )
     balance: Fraction = Field(
-        default=0.5, description="how far all of the appearance image is used in equal shares"
+        default=0.9, description="how far all of the appearance image is used in equal shares"
     )
 
 
