@@ -70,8 +70,9 @@ def change_colours(
     """Colour jitter and a slight blur, each with its chance; for views of the structure image.
 
     Brightness, contrast and saturation are multiplied by factors in 1 ± their range, the hue is
-    turned by up to ± its range, in random order. The blur is Gaussian, 3×3 pixels, of a deviation
-    in 0.1 to 2 pixels.
+    turned by up to ± its range, in random order, as torchvision's `ColorJitter` does, which the
+    authors use: contrast about the mean grey, saturation about each pixel's grey. The blur is
+    Gaussian, 3×3 pixels, of a deviation in 0.1 to 2 pixels.
     """
     if _uniform(generator) < settings.jitter:
         brightness, contrast, saturation = (
@@ -82,7 +83,7 @@ def change_colours(
         changes = (
             lambda x: (x * brightness).clamp(0, 1),
             lambda x: enhance.adjust_contrast_with_mean_subtraction(x, contrast),
-            lambda x: enhance.adjust_saturation(x, saturation),
+            lambda x: enhance.adjust_saturation_with_gray_subtraction(x, saturation),
             lambda x: enhance.adjust_hue(x, hue),
         )
         for index in torch.randperm(len(changes), generator=generator).tolist():
