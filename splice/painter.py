@@ -91,6 +91,8 @@ class Painter:
             rate = self.optimiser.learning_rate
             group["lr"] = rate * factor_at(self.optimiser.schedule, progress)
         self.adam.zero_grad()
+        if not total.requires_grad:
+            return True  # no term counted at this step
         scale = HALF_PRECISION_SCALE if half else 1.0
         (total * scale).backward()
         weights = list(self.network.parameters())
@@ -142,13 +144,17 @@ class Painter:
         for (name, weight), average in zip(named, self.average, strict=True):
             weight.copy_(state[f"weight {name}"])
             average.copy_(state[f"average {name}"])
+            self.adam.state.pop(weight, None)
             if f"step {name}" in state:
+                # Adam counts steps where it runs; a checkpoint's tensors come from the CPU.
+                where = weight.device if self.adam.defaults["fused"] else "cpu"
                 # Moments lie in memory as the weights do, so that sums run in the same order.
                 moments = {
                     moment: torch.empty_like(weight).copy_(state[f"{moment} {name}"])
                     for moment in ("exp_avg", "exp_avg_sq")
                 }
-                self.adam.state[weight] = {"step": state[f"step {name}"].clone(), **moments}
+                steps = state[f"step {name}"].to(where, copy=True)
+                self.adam.state[weight] = {"step": steps, **moments}
 
     @staticmethod
     @torch.no_grad()

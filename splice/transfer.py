@@ -18,7 +18,7 @@ from torch import Tensor
 
 from splice import objective
 from splice.errors import RunError
-from splice.features import Features, FrozenViT, self_similarity
+from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
 from splice.painter import Painter, batched
 from splice.patches import MatchedPatches
 from splice.precision import precision_of
@@ -144,7 +144,8 @@ class Transfer:
         for structure, appearance in pairs:
             for name, value in self._terms(structure, appearance, weights).items():
                 sums[name] = sums.get(name, 0) + weights[name] * value
-        sums["total"] = torch.stack(list(sums.values())).sum()
+        nothing = torch.zeros((), device=self.device)
+        sums["total"] = torch.stack(list(sums.values())).sum() if sums else nothing
         return sums
 
     def weights(self) -> dict[str, float]:
@@ -216,12 +217,17 @@ class Transfer:
         return torch.cat([image * 2 - 1, view.cut(self.semantics.codes(role))], 1)
 
     def _look(self, outputs: list[Tensor], weights: Mapping[str, float]) -> list[Features]:
-        """Features of the output, and of the reconstruction where a term asks for them."""
+        """Features of the output, and of the reconstruction where a term asks for them.
+
+        Views of different sizes are one batch if they are seen at the same size.
+        """
         wanted = self.targets.wanted(weights.keys())
         if not any(wanted.values()):
             return []
-        seen = outputs if "identity" in weights else outputs[:1]
-        return batched(lambda images: self.targets.see(images, wanted, self.vit), seen)
+        patch, sides = self.vit.patch, (self.settings.seen.short_side, self.settings.seen.long_side)
+        compared = outputs if "identity" in weights else outputs[:1]
+        seen = [resize_to_patches(image, patch, *sides) for image in compared]
+        return batched(lambda images: self.vit(images, **wanted, short_side=None), seen)
 
     def _scale(self, kind: str, block: int) -> float:
         """What a term on features is divided by."""
