@@ -27,8 +27,8 @@ class Semantics:
     """Meaning of a pair's pixels and patches.
 
     `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures.
-    `similarity` is the cosine of keys, each picture's centred on their own mean, structure patches by appearance patches, patches row by
-    row over the grids.
+    `similarity` is the cosine of keys, each picture's centred on their own mean, structure patches by
+    appearance patches, patches row by row over the grids.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
