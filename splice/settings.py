@@ -234,6 +234,12 @@ class GeneratorSettings(Section):
         default="semantic",
         description="what it sees: the image alone, or the keys of its patches as well",
     )
+    noise: int = Field(
+        default=4,
+        ge=0,
+        le=16,
+        description="octaves of fixed noise beside the semantic input, to make texture from",
+    )
     skip: int = Field(default=8, ge=1, le=128, description="channels of each skip connection")
     start: Literal["paper", "rectifier"] = Field(
         default="rectifier", description="how the first weights are drawn"

@@ -19,6 +19,7 @@ from torch import Tensor
 from splice import objective
 from splice.errors import RunError
 from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
+from splice.noise import octave_noise
 from splice.painter import Painter, batched
 from splice.patches import MatchedPatches
 from splice.precision import precision_of
@@ -211,10 +212,10 @@ class Transfer:
     def _input(
         self, image: Float[Tensor, "1 3 height width"], view: View, role: Role
     ) -> Float[Tensor, "1 inputs height width"]:
-        """What the generator gets of a view: its colours, and the codes of what it shows."""
+        """What the generator gets of a view: its colours, codes of what it shows, and noise."""
         if self.settings.generator.input == "image":
             return image
-        return torch.cat([image * 2 - 1, view.cut(self.semantics.codes(role))], 1)
+        return torch.cat([image * 2 - 1, view.cut(self._conditions[role])], 1)
 
     def _look(self, outputs: list[Tensor], weights: Mapping[str, float]) -> list[Features]:
         """Features of the output, and of the reconstruction where a term asks for them.
@@ -254,6 +255,18 @@ class Transfer:
     def semantics(self) -> Semantics:
         """Codes of meaning, and which parts of the two pictures correspond."""
         return find_semantics(self.full_vit, self.structure, self.appearance, self.settings.meaning)
+
+    @cached_property
+    def _conditions(self) -> dict[Role, Tensor]:
+        """Codes and noise for every pixel of each picture; what is flat gets its texture from noise."""
+        random = torch.Generator().manual_seed(self.settings.seed)
+        octaves = self.settings.generator.noise
+        conditions: dict[Role, Tensor] = {}
+        for role in ("structure", "appearance"):
+            codes = self.semantics.codes(role)
+            noise = octave_noise(codes.shape[-2], codes.shape[-1], octaves, random)
+            conditions[role] = torch.cat([codes, noise.to(codes)], 1)
+        return conditions
 
     @cached_property
     def _matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:
