@@ -175,7 +175,7 @@ class Objective(Section):
     )
     local: LocalTerm = LocalTerm(weight=1.0)
     colour: ColourTerm = ColourTerm(weight=3.0, schedule=((0.0, 1.0), (0.5, 0.0)))
-    patches: PatchTerm = PatchTerm(weight=10.0)
+    patches: PatchTerm = PatchTerm(weight=15.0)
 
 
 class Meaning(Section):
@@ -235,10 +235,13 @@ class GeneratorSettings(Section):
         description="what it sees: the image alone, or the keys of its patches as well",
     )
     noise: int = Field(
-        default=4,
+        default=6,
         ge=0,
-        le=16,
+        le=8,
         description="octaves of fixed noise beside the semantic input, to make texture from",
+    )
+    noise_level: float = Field(
+        default=0.3, ge=0, le=10, description="deviation of that noise; codes have 1"
     )
     skip: int = Field(default=8, ge=1, le=128, description="channels of each skip connection")
     start: Literal["paper", "rectifier"] = Field(

@@ -260,12 +260,12 @@ class Transfer:
     def _conditions(self) -> dict[Role, Tensor]:
         """Codes and noise for every pixel of each picture; what is flat gets its texture from noise."""
         random = torch.Generator().manual_seed(self.settings.seed)
-        octaves = self.settings.generator.noise
+        generator = self.settings.generator
         conditions: dict[Role, Tensor] = {}
         for role in ("structure", "appearance"):
             codes = self.semantics.codes(role)
-            noise = octave_noise(codes.shape[-2], codes.shape[-1], octaves, random)
-            conditions[role] = torch.cat([codes, noise.to(codes)], 1)
+            noise = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
+            conditions[role] = torch.cat([codes, generator.noise_level * noise.to(codes)], 1)
         return conditions
 
     @cached_property
