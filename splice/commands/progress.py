@@ -28,6 +28,9 @@ class Silent:
     def step(self, step: Step) -> None:
         """One more step is done."""
 
+    def count(self, done: int, total: int, unit: str) -> None:
+        """`done` of `total` things of some kind are done; the first call has none done."""
+
     def say(self, text: str) -> None:
         """Something worth a line."""
 
@@ -75,6 +78,13 @@ class Bar(Silent):
         self._bar.update()
 
     @override
+    def count(self, done: int, total: int, unit: str) -> None:
+        if done == 0 or self._bar is None:
+            self.close()
+            self._bar = self._tqdm(total=total, unit=unit, file=self._stream, dynamic_ncols=True)
+        self._bar.update(done - self._bar.n)
+
+    @override
     def say(self, text: str) -> None:
         self._tqdm.write(text, file=self._stream)
 
@@ -114,6 +124,15 @@ class Lines(Silent):
         self._shown = now
         left = (now - self._begun) / max(1, done) * (step.steps - step.step)
         self.say(f"step {step.step}/{step.steps}, {duration(left)} left: {_terms(step)}")
+
+    @override
+    def count(self, done: int, total: int, unit: str) -> None:
+        now = time.monotonic()
+        if done == 0:
+            self._shown = now
+        elif done == total or now - self._shown >= self._every:
+            self._shown = now
+            self.say(f"{unit} {done}/{total}")
 
     @override
     def say(self, text: str) -> None:

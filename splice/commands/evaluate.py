@@ -1,0 +1,113 @@
+"""`splice evaluate`: score outputs of pairs, alone or against those of other systems."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
+from splice.commands.progress import progress, show
+from splice.errors import InputError
+from splice.options import Options, add_settings, chosen_settings, path
+from splice.settings import Settings
+
+_DESCRIPTION = (
+    "Score outputs: how much of the structure image they keep, how much of the appearance image "
+    "they take. Copies of both images are scored along, and differences are paired."
+)
+
+
+def main(arguments: list[str], program: str) -> int:
+    """Run the command.
+
+    Returns:
+        0.
+
+    Raises:
+        SpliceError: pairs or pictures that cannot be read, or nothing that can be compared.
+    """
+    values = _options(program).parse(arguments)
+    settings = chosen_settings(values)
+    for file in (values.csv, values.json, values.markdown):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise InputError(
+                f"{file} cannot be written: there is no folder {file.parent}; create it first."
+            )
+    _evaluate(values, settings)
+    return 0
+
+
+def _options(program: str) -> Options:
+    parser = Options(program, _DESCRIPTION, usage="PAIRS OUTPUTS [--against NAME=DIR]… [options]")
+    parser.add_argument("pairs", type=path, metavar="PAIRS", help=PAIRS_HELP)
+    parser.add_argument(
+        "outputs",
+        type=path,
+        metavar="OUTPUTS",
+        help="folder of <pair>/output.png, as 'splice batch' leaves them, or <pair>.png or .jpg",
+    )
+    parser.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="another system's pictures of the same pairs; may be given several times",
+    )
+    parser.add_argument("--csv", type=path, metavar="FILE", help="write the table as CSV")
+    parser.add_argument("--json", type=path, metavar="FILE", help="write all scores as JSON")
+    parser.add_argument("--markdown", type=path, metavar="FILE", help="write Markdown tables")
+    add_pair_options(parser)
+    add_settings(parser, "backbone", "weights", "device")
+    return parser
+
+
+def _evaluate(values: Namespace, settings: Settings) -> None:
+    import warnings
+
+    if not values.debug:
+        warnings.simplefilter("ignore")
+    from splice.device import find_device
+    from splice.evaluation import evaluate_folders, parse_against
+    from splice.features import FrozenViT
+    from splice.images import write_atomically
+    from splice.score_table import format_markdown, format_text, write_csv, write_json
+
+    against: dict[str, Path] = {}
+    for text in values.against:
+        name, folder = parse_against(text)
+        if name in against:
+            raise InputError(f"--against {text}: another system is named {name} already.")
+        against[name] = folder
+    for folder in (values.outputs, *against.values()):  # before anything slow
+        if not folder.is_dir():
+            raise InputError(f"{folder} is not a folder; name one that holds pictures to score.")
+    pairs = plan_of(values.pairs, values, settings)
+    told = progress(values.quiet)
+    for problem in pairs.problems:
+        told.say(f"left out: {problem}")
+    try:
+        weights = Path(settings.weights).expanduser() if settings.weights else None
+        vit = FrozenViT.load(
+            settings.backbone,
+            device=find_device(settings.device),
+            weights=weights,
+            progress=told.fetching,
+        )
+        told.count(0, len(pairs.pairs), "pair")
+        found = evaluate_folders(
+            vit,
+            pairs.pairs,
+            values.outputs,
+            against,
+            progress=lambda done, total: told.count(done, total, "pair"),
+        )
+    finally:
+        told.close()
+    if values.csv is not None:
+        write_csv(values.csv, found)
+    if values.json is not None:
+        write_json(values.json, found)
+    if values.markdown is not None:
+        text = format_markdown(found)
+        write_atomically(values.markdown, lambda file: file.write(text.encode()))
+    show(format_text(found).rstrip("\n"))
