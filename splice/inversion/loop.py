@@ -20,6 +20,7 @@ from splice.errors import InputError, RunError
 from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
 from splice.inversion.prior import NOISE_CHANNELS, SMALLEST_SIDE, DeepImagePrior
 from splice.inversion.settings import Feature, InversionSettings
+from splice.precision import autocast_of
 
 State = dict[str, Tensor]
 Picture = Float[Tensor, "3 _height _width"]
@@ -245,7 +246,8 @@ class _Runner:
         self.vit, self.settings = vit, settings
         self.device = vit.embed.weight.device
         self.images = [image.to(self.device) for image in images]
-        self.half = next(vit.layers.parameters()).dtype == torch.bfloat16
+        half = next(vit.layers.parameters()).dtype == torch.bfloat16
+        self.precision = torch.bfloat16 if half else torch.float32
         self.done = 0
 
     def arrange(self, inversions: Sequence[Subject], together: int | None) -> None:
@@ -363,7 +365,7 @@ class _Runner:
             group["lr"] = self.settings.learning_rate * factor
 
     def _precision(self) -> Any:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+        return autocast_of(self.device, self.precision)
 
     def _that_fit(self, deepest: Subject, count: int) -> int:
         """How many inversions to batch: one on a CPU, else as many as half of the memory takes.

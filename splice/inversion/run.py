@@ -26,6 +26,7 @@ from splice.inversion.loop import InversionStep, inversion_steps, seen, subjects
 from splice.inversion.result import inversion_grid, labels, psnr, relative_distances
 from splice.inversion.settings import InversionSettings
 from splice.outputs import CHECKPOINT, LOSSES_FIGURE, LOSSES_TABLE, RunFolder
+from splice.precision import precision_of
 from splice.run import sha256
 from splice.visualize.curves import loss_curves
 from splice.weights import Progress
@@ -319,17 +320,6 @@ class InversionRun:
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._begun
-
-
-def precision_of(name: str, device: torch.device) -> torch.dtype:
-    """The precision of matrix products: `auto` is bfloat16 where the device computes in it."""
-    if name != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
-    if device.type == "cuda":
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        able = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if able else torch.float32
 
 
 def frame_steps(steps: int, frames: int) -> set[int]:
