@@ -222,7 +222,7 @@ class FrozenViT(nn.Module):
 
     def _join(
         self, heads: Float[Tensor, "batch heads tokens channels"]
-    ) -> Float[Tensor, "batch tokens width"]:
+    ) -> Float[Tensor, "batch kept width"]:
         """Heads concatenated, registers dropped, in the precision of the residual stream."""
         joined = heads.transpose(1, 2).flatten(2).to(self.embed.weight.dtype)
         if self.prefix == 1:
