@@ -8,7 +8,7 @@ from torch import Tensor
 
 from splice.device import find_device
 from splice.features import FrozenViT
-from splice.run import read_at_most
+from splice.run import choose_size, read_at_most
 from splice.settings import Settings
 from splice.transfer import Step, Transfer
 
@@ -32,15 +32,16 @@ def splice_pair(
 
     Raises:
         InputError: a picture or setting that cannot be used.
-        RunError: the weights could not be fetched, or the optimisation failed.
+        RunError: the weights could not be fetched, no size fits into memory, or the optimisation failed.
     """
     settings = settings or Settings()
     device = find_device(settings.device)
     if vit is None:
         weights = Path(settings.weights).expanduser() if settings.weights else None
         vit = FrozenViT.load(settings.backbone, device=device, weights=weights)
-    pictures = (read_at_most(Path(file), settings.size) for file in (structure, appearance))
-    transfer = Transfer(*pictures, settings, vit, device)
+    size = choose_size(Path(structure), settings, device)
+    pictures = [read_at_most(Path(file), size) for file in (structure, appearance)]
+    transfer = Transfer(pictures[0], pictures[1], settings, vit, device)
     for step in transfer.steps():
         watch(step)
     return transfer.picture().cpu()

@@ -8,23 +8,18 @@ yields a small record after every step to whoever watches.
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from splice import objective
 from splice.errors import RunError
 from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
-from splice.noise import octave_noise
 from splice.painter import Painter, batched
-from splice.patches import MatchedPatches
 from splice.precision import precision_of
-from splice.recolour import Recolouring
-from splice.semantics import Semantics, find_semantics, matching, transported_colours
+from splice.preparation import Preparation
 from splice.settings import Settings
 from splice.targets import Role, Target, Targets
 from splice.views import View, entire
@@ -64,6 +59,7 @@ class Transfer:
     Attributes:
         step: steps done.
         painter: the generator, its average and its optimiser.
+        prepared: what is found once for the pair.
         targets: views of both pictures and what outputs are compared with.
     """
 
@@ -98,6 +94,7 @@ class Transfer:
         self.noise = torch.Generator(self.device).manual_seed(settings.seed)
         self.skipped_in_a_row = 0
         pictures = (self.structure, self.appearance)
+        self.prepared = Preparation(*pictures, settings, self.first_vit)
         self.targets = Targets(*pictures, settings, self.vit, vit, views)
         inputs = self._input(self.structure, entire(self.structure), "structure").shape[1]
         self.painter = Painter(
@@ -167,7 +164,7 @@ class Transfer:
         if {"identity", "pixel_identity"} & weights.keys():
             source = appearance.image
             if "pixel_identity" in weights and terms.pixel_identity.recolour > 0:
-                source = self._recolouring(source, appearance.view, self.noise)
+                source = self.prepared.recolouring(source, appearance.view, self.noise)
             inputs.append(self._input(source, appearance.view, "appearance"))
         painted = self.painter.paint(inputs, self.dtype)
         output, reconstruction = painted[0], painted[-1]
@@ -203,10 +200,10 @@ class Transfer:
                 for block in self.targets.blocks(terms.local.depths)
             )
         if "colour" in weights:
-            wanted = structure.view.cut(self._colour_target)
+            wanted = structure.view.cut(self.prepared.colour_target)
             values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
         if "patches" in weights:
-            values["patches"] = self._patches(output, structure.view, self.noise)
+            values["patches"] = self.prepared.patches(output, structure.view, self.noise)
         return values
 
     def _input(
@@ -215,7 +212,7 @@ class Transfer:
         """What the generator gets of a view: its colours, codes of what it shows, and noise."""
         if self.settings.generator.input == "image":
             return image
-        return torch.cat([image * 2 - 1, view.cut(self._conditions[role])], 1)
+        return torch.cat([image * 2 - 1, view.cut(self.prepared.conditions[role])], 1)
 
     def _look(self, outputs: list[Tensor], weights: Mapping[str, float]) -> list[Features]:
         """Features of the output, and of the reconstruction where a term asks for them.
@@ -248,48 +245,6 @@ class Transfer:
     def _compute_in(self, dtype: torch.dtype) -> None:
         self.dtype, self.vit = dtype, self.full_vit.at_precision(dtype)
         self.targets.forget(self.vit)
-
-    # What is found once for a pair, when something first needs it.
-
-    @cached_property
-    def semantics(self) -> Semantics:
-        """Codes of meaning, and which parts of the two pictures correspond."""
-        return find_semantics(self.full_vit, self.structure, self.appearance, self.settings.meaning)
-
-    @cached_property
-    def _conditions(self) -> dict[Role, Tensor]:
-        """Codes and noise for every pixel of each picture; what is flat gets its texture from noise."""
-        random = torch.Generator().manual_seed(self.settings.seed)
-        generator = self.settings.generator
-        conditions: dict[Role, Tensor] = {}
-        for role in ("structure", "appearance"):
-            codes = self.semantics.codes(role)
-            noise = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
-            conditions[role] = torch.cat([codes, generator.noise_level * noise.to(codes)], 1)
-        return conditions
-
-    @cached_property
-    def _matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:
-        meaning = self.settings.meaning
-        return matching(self.semantics.similarity, meaning.temperature, meaning.balance)
-
-    @cached_property
-    def _colour_target(self) -> Float[Tensor, "1 3 height width"]:
-        found = self.semantics
-        coarse = transported_colours(
-            self.appearance, self._matches, found.structure_grid, found.appearance_grid
-        )
-        size = self.structure.shape[-2:]
-        return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
-
-    @cached_property
-    def _patches(self) -> MatchedPatches:
-        terms = self.settings.objective
-        return MatchedPatches(self.appearance, self.semantics, self._matches, terms.patches)
-
-    @cached_property
-    def _recolouring(self) -> Recolouring:
-        return Recolouring(self.structure, self.appearance, self.semantics, self.settings)
 
     # Saving.
 

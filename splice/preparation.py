@@ -1,0 +1,82 @@
+"""What is found once for a pair, when something first needs it, and then stays."""
+
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.features import FrozenViT
+from splice.noise import octave_noise
+from splice.patches import MatchedPatches
+from splice.recolour import Recolouring
+from splice.semantics import Semantics, find_semantics, matching, transported_colours
+from splice.settings import Settings
+from splice.targets import Role
+
+
+class Preparation:
+    """Meaning, matches and what follows from them, for one pair."""
+
+    def __init__(
+        self,
+        structure: Float[Tensor, "1 3 height width"],
+        appearance: Float[Tensor, "1 3 rows columns"],
+        settings: Settings,
+        vit: FrozenViT,
+    ) -> None:
+        """Remembers what to work on; nothing is computed yet.
+
+        Args:
+            structure: the structure image, in [0, 1].
+            appearance: the appearance image, in [0, 1].
+            settings: of the run.
+            vit: the frozen transformer, in the precision that the run starts with.
+        """
+        self.structure, self.appearance = structure, appearance
+        self.settings, self.vit = settings, vit
+
+    @cached_property
+    def semantics(self) -> Semantics:
+        """Codes of meaning, and which parts of the two pictures correspond."""
+        return find_semantics(self.vit, self.structure, self.appearance, self.settings.meaning)
+
+    @cached_property
+    def conditions(self) -> dict[Role, Tensor]:
+        """Codes and noise for every pixel of each picture; what is flat gets its texture from noise."""
+        random = torch.Generator().manual_seed(self.settings.seed)
+        generator = self.settings.generator
+        conditions: dict[Role, Tensor] = {}
+        for role in ("structure", "appearance"):
+            codes = self.semantics.codes(role)
+            noise = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
+            conditions[role] = torch.cat([codes, generator.noise_level * noise.to(codes)], 1)
+        return conditions
+
+    @cached_property
+    def matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:
+        """How likely the look of each structure patch comes from each appearance patch."""
+        meaning = self.settings.meaning
+        return matching(self.semantics.similarity, meaning.temperature, meaning.balance)
+
+    @cached_property
+    def colour_target(self) -> Float[Tensor, "1 3 height width"]:
+        """The mean colours that the parts of the structure image should get."""
+        found = self.semantics
+        coarse = transported_colours(
+            self.appearance, self.matches, found.structure_grid, found.appearance_grid
+        )
+        size = self.structure.shape[-2:]
+        return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+
+    @cached_property
+    def patches(self) -> MatchedPatches:
+        """The term on patches of pixels."""
+        terms = self.settings.objective
+        return MatchedPatches(self.appearance, self.semantics, self.matches, terms.patches)
+
+    @cached_property
+    def recolouring(self) -> Recolouring:
+        """What gives the appearance image the structure image's colours."""
+        return Recolouring(self.structure, self.appearance, self.semantics, self.settings)
