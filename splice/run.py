@@ -22,6 +22,7 @@ from splice.errors import InputError, RunError, SpliceError
 from splice.features import FrozenViT
 from splice.history import History
 from splice.images import check_picture, read_image, resize_short_side, to_pil
+from splice.memory import explained, largest_size
 from splice.metrics import Scores, score
 from splice.outputs import CHECKPOINT, PICTURE, RunFolder
 from splice.settings import Settings
@@ -140,8 +141,13 @@ class Run:
         self._inputs = {f"{role} image": sha256(file) for role, file in self._files.items()}
         earlier = self._earlier(resume)
         self.device = find_device(settings.device)
-        self.structure = read_at_most(structure, settings.size)
-        self.appearance = read_at_most(appearance, settings.size)
+        self._size = (
+            choose_size(structure, settings, self.device)
+            if earlier is None
+            else int(earlier.watched["size"])  # what is free for `auto` may have changed
+        )
+        self.structure = read_at_most(structure, self._size)
+        self.appearance = read_at_most(appearance, self._size)
         self.vit = vit or FrozenViT.load(
             settings.backbone,
             device=self.device,
@@ -152,7 +158,10 @@ class Run:
             self._inputs["weights"] = self.vit.provenance.sha256
         if earlier is not None:
             self._check(earlier)
-        self.transfer = Transfer(self.structure, self.appearance, settings, self.vit, self.device)
+        with self._memory_explained():
+            self.transfer = Transfer(
+                self.structure, self.appearance, settings, self.vit, self.device
+            )
         self.history = History()
         self._frames = [self._small(self.structure)]
         if earlier is None:
@@ -183,20 +192,21 @@ class Run:
         saved = time.monotonic()
         status = None
         try:
-            for step in self.transfer.steps():
-                self.history.add(step)
-                if step.step in frames_at:
-                    self._frames.append(self._small(self.transfer.picture()))
-                watch(step)
-                status = stop()
-                if status is not None:
-                    break
-                if time.monotonic() - saved >= checkpoint_every:
-                    self.save()
-                    saved = time.monotonic()
+            with self._memory_explained():
+                for step in self.transfer.steps():
+                    self.history.add(step)
+                    if step.step in frames_at:
+                        self._frames.append(self._small(self.transfer.picture()))
+                    watch(step)
+                    status = stop()
+                    if status is not None:
+                        break
+                    if time.monotonic() - saved >= checkpoint_every:
+                        self.save()
+                        saved = time.monotonic()
         except RunError:
             # What the failed optimisation has so far is still worth having.
-            with contextlib.suppress(SpliceError):
+            with contextlib.suppress(SpliceError, RuntimeError, MemoryError):
                 self._write(finished=False)
             raise
         self.save()
@@ -206,12 +216,20 @@ class Run:
         """Write a checkpoint of the step that was done last."""
         frames = {f"frame {i}": frame for i, frame in enumerate(self._frames)}
         watched = self.history.state() | frames
-        watched |= {"seconds": self._seconds(), "started": self._started, "resumed": self._resumed}
+        watched |= {
+            "size": self._size,
+            "seconds": self._seconds(),
+            "started": self._started,
+            "resumed": self._resumed,
+        }
         checkpoint = Checkpoint(
             self.transfer.step, self._settings, self._inputs, self.transfer.state(), watched
         )
         with self.folder.writing():
             checkpoints.save_checkpoint(self.folder.path / CHECKPOINT, checkpoint)
+
+    def _memory_explained(self) -> contextlib.AbstractContextManager[None]:
+        return explained(self.structure.shape[1], self.structure.shape[2], self.device)
 
     def _earlier(self, resume: bool) -> Checkpoint | None:
         if not self.folder.has(CHECKPOINT):
@@ -309,11 +327,22 @@ class Run:
         return (small * 255).round().to(torch.uint8)
 
 
-def read_at_most(file: Path, size: int | str) -> torch.Tensor:
+def choose_size(structure: Path, settings: Settings, device: torch.device) -> int:
+    """The short side that both pictures are cut down to, in pixels: `settings.size`, or what fits.
+
+    Raises:
+        InputError: the structure image cannot be read.
+        RunError: the size is `auto`, and there is no memory for any.
+    """
+    if isinstance(settings.size, int):
+        return settings.size
+    width, height = check_picture(structure)
+    return largest_size(height, width, device)
+
+
+def read_at_most(file: Path, size: int) -> torch.Tensor:
     """The picture, its short side cut down to `size` pixels, never enlarged."""
-    short = min(check_picture(file))
-    assert isinstance(size, int)
-    return read_image(file, short_side=min(size, short))
+    return read_image(file, short_side=min(size, *check_picture(file)))
 
 
 def frame_steps(steps: int) -> set[int]:
