@@ -32,7 +32,7 @@ def splice_pair(
 
     Raises:
         InputError: a picture or setting that cannot be used.
-        RunError: the weights could not be fetched, no size fits into memory, or the optimisation failed.
+        RunError: the weights could not be fetched, no size fits into memory, or the loop failed.
     """
     settings = settings or Settings()
     device = find_device(settings.device)
