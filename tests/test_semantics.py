@@ -1,0 +1,239 @@
+"""Codes of meaning and correspondence against slow computations and pairs made for it."""
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+
+from splice.features import FrozenViT
+from splice.semantics import (
+    find_semantics,
+    guided_upsampling,
+    matching,
+    transported_colours,
+)
+from splice.settings import Meaning
+
+
+def meaning(**changes) -> Meaning:
+    values = {"short_side": 56, "long_side": 224, "channels": 8, "radius": 0}
+    return Meaning(**{**values, **changes})
+
+
+def slow_guided_filter(fine: np.ndarray, guide: np.ndarray, radius: int, tolerance: float):
+    """He, Sun and Tang (2013), eq. 11 to 13: a ridge regression in every window, then means.
+
+    Pictures are mirrored at their border, channels first.
+    """
+    height, width = guide.shape[1:]
+    rows = np.pad(np.arange(height), radius, mode="reflect")
+    columns = np.pad(np.arange(width), radius, mode="reflect")
+    window = 2 * radius + 1
+    slopes = np.zeros((len(fine), 3, height, width))
+    offsets = np.zeros((len(fine), height, width))
+    for i in range(height):
+        for j in range(width):
+            inside = np.ix_(rows[i : i + window], columns[j : j + window])
+            colours = np.stack([channel[inside].ravel() for channel in guide], 1)
+            for k, values in enumerate(fine):
+                wanted = values[inside].ravel()
+                # min Σ (a · colour + b - value)² + tolerance · count · |a|²
+                count = len(wanted)
+                system = np.hstack([colours, np.ones((count, 1))])
+                ridge = np.hstack([np.sqrt(tolerance * count) * np.eye(3), np.zeros((3, 1))])
+                solution, *_ = np.linalg.lstsq(
+                    np.vstack([system, ridge]), np.concatenate([wanted, np.zeros(3)]), rcond=None
+                )
+                slopes[k, :, i, j], offsets[k, i, j] = solution[:3], solution[3]
+    result = np.zeros_like(fine)
+    for i in range(height):
+        for j in range(width):
+            inside = np.ix_(rows[i : i + window], columns[j : j + window])
+            for k in range(len(fine)):
+                mean = [slopes[k, c][inside].mean() for c in range(3)]
+                result[k, i, j] = np.dot(mean, guide[:, i, j]) + offsets[k][inside].mean()
+    return result
+
+
+@pytest.mark.parametrize(("radius", "tolerance"), [(1, 1e-3), (2, 1e-2), (3, 1e-3)])
+def test_guided_upsampling_against_a_regression_in_every_window(radius, tolerance):
+    coarse = torch.randn(1, 2, 2, 3, generator=tiny.generator())
+    guide = tiny.picture(8, 11)[None]
+    found = guided_upsampling(coarse, guide, radius, tolerance)
+    fine = F.interpolate(coarse, size=(8, 11), mode="bilinear", align_corners=False)
+    expected = slow_guided_filter(
+        fine[0].double().numpy(), guide[0].double().numpy(), radius, tolerance
+    )
+    np.testing.assert_allclose(found[0].numpy(), expected, atol=2e-4)
+
+
+def test_a_window_of_nothing_leaves_the_bilinear_map():
+    coarse = torch.arange(4.0).reshape(1, 1, 2, 2)
+    found = guided_upsampling(coarse, tiny.picture(4, 4)[None], 0, 1e-3)[0, 0]
+    # Of 4 pixels over 2 values, centres lie at -0.25, 0.25, 0.75 and 1.25 of the coarse grid.
+    ends = torch.tensor([0, 0.25, 0.75, 1])
+    torch.testing.assert_close(found, 2 * ends[:, None] + ends[None])
+
+
+def test_a_window_wider_than_the_picture_is_cut():
+    coarse = torch.randn(1, 1, 2, 2, generator=tiny.generator())
+    guide = tiny.picture(5, 9)[None]
+    wide, widest = (guided_upsampling(coarse, guide, radius, 1e-3) for radius in (50, 2))
+    torch.testing.assert_close(wide, widest)
+    assert guided_upsampling(coarse, guide[..., :1, :], 8, 1e-3).shape == (1, 1, 1, 9)
+
+
+def test_edges_of_the_picture_become_edges_of_the_map():
+    guide = torch.zeros(1, 3, 16, 16)
+    guide[..., 6:] = 1  # an edge that is not one of the coarse grid
+    coarse = torch.tensor([0.0, 0.0, 1.0, 1.0])[None, None, None].expand(1, 1, 4, 4)
+    smooth = guided_upsampling(coarse, guide, 0, 1e-3)[0, 0, 8]
+    sharp = guided_upsampling(coarse, guide, 4, 1e-3)[0, 0, 8]
+    assert float(smooth[6] - smooth[5]) == pytest.approx(0.125)
+    assert float(sharp[6] - sharp[5]) > 0.3
+
+
+@pytest.fixture(scope="module")
+def vit() -> FrozenViT:
+    return tiny.frozen()
+
+
+def test_codes_are_whitened_over_both_pictures(vit):
+    # As many pixels as patches: upsampling changes nothing then.
+    pair = tiny.picture(16, 16, 1)[None], tiny.picture(16, 20, 2)[None]
+    found = find_semantics(vit, *pair, meaning(short_side=224, long_side=280))
+    assert found.structure_grid == (16, 16)
+    assert found.appearance_grid == (16, 20)
+    codes = [found.structure_codes, found.appearance_codes]
+    both = torch.cat([each[0].flatten(1) for each in codes], 1).double()
+    assert both.shape == (8, 16 * 16 + 16 * 20)
+    torch.testing.assert_close(both.mean(1), torch.zeros(8).double(), atol=1e-4, rtol=0)
+    covariance = both @ both.T / both.shape[1]
+    torch.testing.assert_close(covariance, torch.eye(8).double(), atol=1e-3, rtol=0)
+    assert torch.equal(found.codes("structure"), found.structure_codes)
+    assert torch.equal(found.codes("appearance"), found.appearance_codes)
+
+
+def averaged_keys(vit: FrozenViT, image: torch.Tensor) -> torch.Tensor:
+    """Deepest keys, each averaged with that of the same part in the mirror image, by a loop."""
+    straight, mirrored = (
+        vit(x, keys=[4], short_side=56, long_side=224) for x in (image, image.flip(-1))
+    )
+    rows, columns = straight.grid
+    return torch.stack(
+        [
+            (
+                straight.keys[4][0, 1 + r * columns + c]
+                + mirrored.keys[4][0, 1 + r * columns + columns - 1 - c]
+            )
+            / 2
+            for r in range(rows)
+            for c in range(columns)
+        ]
+    ).double()
+
+
+def test_codes_are_the_principal_axes_and_similarity_a_cosine(vit):
+    pair = tiny.picture(40, 60, 1)[None], tiny.picture(50, 50, 2)[None]
+    found = find_semantics(vit, *pair, meaning(channels=3))
+    keys = [averaged_keys(vit, image) for image in pair]
+    centred = [each - each.mean(0) for each in keys]
+    for i in range(len(centred[0])):
+        for j in (0, 5, 15):
+            a, b = centred[0][i], centred[1][j]
+            cosine = (a @ b) / (a.norm() * b.norm())
+            assert found.similarity[i, j].item() == pytest.approx(cosine.item(), abs=1e-4)
+    # Scores on the principal axes by a singular value decomposition, up to their signs.
+    left, _, _ = torch.linalg.svd(torch.cat(centred), full_matrices=False)
+    scores = left[:, :3] * len(left) ** 0.5
+    grid = scores[: len(centred[0])].T.reshape(1, 3, *found.structure_grid)
+    expected = F.interpolate(grid, size=(40, 60), mode="bilinear", align_corners=False)[0]
+    for code, axis in zip(found.structure_codes[0].double(), expected, strict=True):
+        sign = torch.sign((code * axis).sum())
+        torch.testing.assert_close(code, sign * axis, atol=2e-3, rtol=0)
+
+
+def test_the_mirror_image_has_mirrored_codes(vit):
+    image = tiny.picture(56, 70, 1)[None]
+    found = find_semantics(vit, image, image.flip(-1), meaning(radius=3))
+    torch.testing.assert_close(
+        found.appearance_codes, found.structure_codes.flip(-1), atol=2e-3, rtol=0
+    )
+    rows, columns = found.structure_grid
+    for r in range(rows):
+        for c in range(columns):
+            across = r * columns + columns - 1 - c
+            likest = int(found.similarity[r * columns + c].argmax())
+            assert likest == across
+            assert found.similarity[r * columns + c, across].item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_same_part_elsewhere_has_the_same_code():
+    """Without positions, patches in another order keep their keys."""
+    vit = tiny.frozen(tiny.standard(pos_embed="none"))
+    image = torch.rand(1, 3, 56, 56, generator=tiny.generator())
+    order = torch.randperm(16, generator=tiny.generator(1))
+    patches = F.unfold(image, 14, stride=14)
+    shuffled = F.fold(patches[:, :, order], (56, 56), 14, stride=14)
+    found = find_semantics(vit, image, shuffled, meaning())
+    assert torch.equal(found.similarity.argmax(0), order)
+    torch.testing.assert_close(found.similarity[order, torch.arange(16)], torch.ones(16))
+
+
+def test_a_picture_and_itself(vit):
+    image = tiny.picture(30, 30)[None]
+    found = find_semantics(vit, image, image, meaning(channels=300))
+    assert found.structure_codes.shape[1] <= 32
+    assert bool(torch.isfinite(found.structure_codes).all())
+    assert torch.equal(found.structure_codes, found.appearance_codes)
+
+
+def test_matching_is_a_softmax_over_the_other_picture():
+    similarity = torch.rand(4, 6, generator=tiny.generator(), dtype=torch.float64) * 2 - 1
+    found = matching(similarity, 0.1)
+    for i in range(4):
+        powers = [np.exp(float(s) / 0.1) for s in similarity[i]]
+        for j in range(6):
+            assert found[i, j].item() == pytest.approx(powers[j] / sum(powers), rel=1e-9)
+    assert torch.equal(matching(similarity, 1e-3).argmax(1), similarity.argmax(1))
+    ones = torch.ones(4, dtype=torch.float64)
+    torch.testing.assert_close(matching(similarity, 1e-4).sum(1), ones)
+
+
+def test_balanced_matching_uses_all_of_the_other_picture():
+    similarity = torch.rand(12, 8, generator=tiny.generator(), dtype=torch.float64)
+    similarity[:, 0] += 1  # a patch that all would take
+    free, half, equal = (matching(similarity, 0.2, balance) for balance in (0.0, 0.5, 1.0))
+    ones = torch.ones(12, dtype=torch.float64)
+    for found in (free, half, equal):
+        torch.testing.assert_close(found.sum(1), ones)
+    shares = torch.full((8,), 12 / 8, dtype=torch.float64)
+    torch.testing.assert_close(equal.sum(0), shares, rtol=0.01, atol=0)
+    assert float(free.sum(0)[0]) > float(half.sum(0)[0]) > float(equal.sum(0)[0])
+    # Sinkhorn's fixed point: rows and columns of exp(similarity / temperature), scaled in turns.
+    scaled = (similarity / 0.2).exp()
+    for _ in range(500):
+        scaled = scaled / scaled.sum(0) * 12 / 8
+        scaled = scaled / scaled.sum(1, keepdim=True)
+    torch.testing.assert_close(equal, scaled, rtol=0.02, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(12, 10), (13, 11)])
+def test_transported_colours_against_a_loop(size):
+    colours = torch.rand(1, 3, *size, generator=tiny.generator())
+    grid, other = (2, 3), (4, 5)
+    matches = torch.rand(6, 20, generator=tiny.generator(1)).softmax(-1)
+    found = transported_colours(colours, matches, grid, other)
+    assert found.shape == (1, 3, 2, 3)
+    for patch in range(6):
+        for channel in range(3):
+            expected = 0.0
+            for r in range(4):
+                for c in range(5):
+                    top, bottom = r * size[0] // 4, -(-(r + 1) * size[0] // 4)
+                    left, right = c * size[1] // 5, -(-(c + 1) * size[1] // 5)
+                    mean = colours[0, channel, top:bottom, left:right].mean()
+                    expected += float(matches[patch, r * 5 + c] * mean)
+            value = found[0, channel, patch // 3, patch % 3].item()
+            assert value == pytest.approx(expected, rel=1e-5)
