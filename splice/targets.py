@@ -148,7 +148,7 @@ def _counts(term: object) -> bool:
     return isinstance(term, Term) and term.weight > 0
 
 
-def _central_square(image: Image) -> Image:
+def _central_square(image: Image) -> Float[Tensor, "1 3 side side"]:
     height, width = image.shape[-2:]
     side = min(height, width)
     return View((height - side) // 2, (width - side) // 2, side, side).cut(image)
