@@ -217,7 +217,7 @@ class _Cluster:
         there = self._resources().get("GPU", 0) > 0
         if device.startswith("cuda") and not there:
             raise RunError(f"--device {device} needs a GPU, and the Ray cluster has none.")
-        return 1 / self._per_device if there and device != "cpu" else 0
+        return 1 / self._per_device if there and device != "cpu" else 0.0
 
     def _ready(self) -> list[Any]:
         if not self._at_work:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-from typing_extensions import Self
 
 from splice.batch.events import Ended, Event
 from splice.errors import InputError, RunError
@@ -85,7 +84,7 @@ class Journal:
                 if file.read(1) != b"\n":
                     self._file.write(b"\n")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *failure: object) -> None:

@@ -1,0 +1,62 @@
+"""A batch that takes moments: pair folders, and a preset with the cheapest of all runs."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import small_run
+
+from splice.presets import load_preset
+from splice.settings import Settings
+
+PRESET = """
+backbone: timm:test_vit
+size: 32
+steps: {steps}
+device: cpu
+precision: fp32
+seen: {{short_side: 32}}
+meaning: {{short_side: 32}}
+generator: {{input: image}}
+views: {{pool: 1}}
+objective:
+  identity: {{weight: 0}}
+  pixel_identity: {{weight: 0}}
+  local: {{weight: 0}}
+  colour: {{weight: 0}}
+  patches: {{weight: 0}}
+"""
+
+
+@dataclass(frozen=True)
+class SmallBatch:
+    """Files of a batch, and its options."""
+
+    pairs: Path
+    preset: Path
+    weights: Path
+
+    @property
+    def options(self) -> list[str]:
+        return [f"--preset={self.preset}", f"--weights={self.weights}"]
+
+    def settings(self, **changes) -> Settings:
+        return load_preset(self.preset, {"weights": str(self.weights), **changes})
+
+    def damage(self, name: str) -> None:
+        """Cut a pair's appearance image short: its header is whole, its pixels are not there."""
+        picture = self.pairs / name / "B" / "appearance.jpg"
+        content = picture.read_bytes()
+        picture.write_bytes(content[: len(content) // 2])
+
+
+def make(folder: Path, names: str = "abc", *, steps: int = 4) -> SmallBatch:
+    """Write the files of a batch into a folder; all pairs are of the same two pictures."""
+    run = small_run.make(folder)
+    for name in names:
+        for part, picture in (("A", run.structure), ("B", run.appearance)):
+            (folder / "pairs" / name / part).mkdir(parents=True)
+            shutil.copy(picture, folder / "pairs" / name / part)
+    preset = folder / "small.yaml"
+    preset.write_text(PRESET.format(steps=steps))
+    return SmallBatch(folder / "pairs", preset, run.weights)
