@@ -3,11 +3,13 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import timm
 import torch
+from embedded_weights import embedded_cache, embedded_wheel  # noqa: F401
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
@@ -15,6 +17,7 @@ from PIL import Image, ImageSequence
 from splice.backbones import find_backbone
 from splice.errors import InputError
 from splice.features import Features, FrozenViT
+from splice.images import read_image
 from splice.visualize import (
     Matches,
     centred,
@@ -36,6 +39,8 @@ from splice.visualize import (
     time_lapse,
     warp_by_nearest,
 )
+
+SAMPLE = Path(__file__).parent.parent / "datasets/samples/mountains/B/picosdeeuropa.jpg"
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -473,3 +478,20 @@ def test_mistakes_are_named(vit, pictures):
 
 def test_centred_maps_have_no_mean():
     torch.testing.assert_close(centred(random(3, 4, 5) + 7).mean((0, 1)), torch.zeros(5))
+
+
+@pytest.mark.network
+def test_a_shifted_photograph_is_matched_where_it_went(embedded_cache, monkeypatch):  # noqa: F811
+    """Two overlapping views of a photograph: most matches must be the same place, 4 patches on."""
+    monkeypatch.setenv("SPLICE_CACHE", str(embedded_cache))
+    photograph = read_image(SAMPLE, short_side=224)
+    views = [photograph[:, :, :224], photograph[:, :, 56:280]]
+    seen = look(views, FrozenViT.load(), size=224)
+    first, second = seen.maps("keys")
+    assert first.shape == (16, 16, 384)
+    matches = mutual_nearest_neighbours(first, second)
+    shift = matches.first - matches.second
+    right = (shift - torch.tensor([0, 4])).abs().max(1).values <= 1
+    assert len(matches) > 60
+    # By chance it would be 0.035; sky and turf have little to tell their patches apart.
+    assert right.float().mean() > 0.6

@@ -130,7 +130,7 @@ def draw_matches(
     sheet.paste(first.convert("RGB"), (0, 0))
     sheet.paste(second, (first.width + gap, 0))
     draw = ImageDraw.Draw(sheet)
-    radius, line = max(3, first.height // 110), max(1, first.height // 250)
+    radius, line = max(3, first.height // 100), max(1, first.height // 200)
     for here, there in zip(matches.first.tolist(), matches.second.tolist(), strict=True):
         x, y = _centre(here, first_grid, first.size)
         to_x, to_y = _centre(there, second_grid, second.size)

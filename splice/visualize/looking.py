@@ -82,7 +82,8 @@ class Look:
     def attention(self, block: int | None = None) -> Image.Image:
         """How much [CLS] attends to each patch at a block: the mean of the heads, then each.
 
-        Each picture's heads are scaled on their own: they differ widely in how sharp they are.
+        Each map is scaled on its own, as heads differ widely in how sharp they are, and its
+        brightest hundredth is cut off: some backbones attend to a few odd patches above all.
         """
         block = self._block(block)
         heads = [each.attention[block][0] for each in self.features]
@@ -93,7 +94,8 @@ class Look:
                 each[column].unflatten(0, features.grid)
                 for each, features in zip(maps, self.features, strict=True)
             )
-            columns.append([self._enlarged(heat_map(v), i) for i, v in enumerate(values)])
+            heats = [heat_map(v, 0, v.quantile(0.99).item()) for v in values]
+            columns.append([self._enlarged(heat, i) for i, heat in enumerate(heats)])
         return self._grid(columns, ["mean", *(f"head {h}" for h in range(1, len(maps[0])))])
 
     def similarity(

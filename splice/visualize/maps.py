@@ -100,7 +100,7 @@ def mark_point(picture: Image.Image, x: int | float, y: int | float) -> Image.Im
     if marked is picture:
         marked = picture.copy()
     draw = ImageDraw.Draw(marked)
-    radius = max(4, min(marked.size) // 40)
+    radius = max(4, min(marked.size) // 28)
     for colour, grown, line in (((0, 0, 0), 1, 4), ((255, 255, 255), 0, 2)):
         reach = radius + grown
         draw.ellipse((x - reach, y - reach, x + reach, y + reach), outline=colour, width=line)
