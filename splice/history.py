@@ -81,7 +81,7 @@ class History:
 
     def seconds(self) -> float:
         """Seconds of all steps together."""
-        return sum(row["seconds"] for row in self.rows)
+        return math.fsum(row["seconds"] for row in self.rows)
 
     def skipped(self) -> int:
         """How many steps were skipped because a loss or gradient was not finite."""
