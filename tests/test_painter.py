@@ -1,0 +1,218 @@
+"""The generator's training: Adam, the average of the weights, failed steps, saving."""
+
+import pytest
+import tiny
+import torch
+from torch import Tensor
+
+from splice.painter import Painter, batched
+from splice.settings import GeneratorSettings, Optimiser, factor_at
+
+CPU = torch.device("cpu")
+INPUT = tiny.picture(32, 32, 1)[None]
+GOAL = tiny.picture(32, 32, 2)[None]
+RATES = ((0.0, 0.2), (0.5, 1.0), (1.0, 0.1))
+
+
+def make(seed: int = 0, average: float = 0.9, **optimiser) -> Painter:
+    values = {"learning_rate": 2e-3, "beta1": 0.5, "beta2": 0.99, "schedule": RATES, **optimiser}
+    return Painter(3, GeneratorSettings(average=average), Optimiser(**values), seed, CPU)
+
+
+def loss(painter: Painter) -> Tensor:
+    return (painter.paint([INPUT], torch.float32)[0] - GOAL).square().mean()
+
+
+def learn(painter: Painter, steps: range, half: bool = False) -> None:
+    for step in steps:
+        assert painter.learn(loss(painter), step / 10, step, half)
+
+
+def snapshot(painter: Painter) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in painter.state().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_steps_are_adams_and_the_average_a_running_one():
+    """Kingma and Ba (2015), algorithm 1, in float64 on the gradients of every step."""
+    painter = make()
+    weights = list(painter.network.parameters())
+    ours = [weight.detach().double() for weight in weights]
+    average = [weight.clone() for weight in ours]
+    first, second = ([torch.zeros_like(weight) for weight in ours] for _ in range(2))
+    for step in range(5):
+        total = loss(painter)
+        expected = torch.autograd.grad(total, weights, retain_graph=True)
+        assert painter.learn(total, step / 10, step, False)
+        rate = 2e-3 * factor_at(RATES, step / 10)
+        # After n steps the average has forgotten at least n of n + 9 parts of the first weights.
+        kept = min(0.9, (step + 1) / (step + 10))
+        for i, gradient in enumerate(expected):
+            first[i] = 0.5 * first[i] + 0.5 * gradient
+            second[i] = 0.99 * second[i] + 0.01 * gradient.double().square()
+            mean = first[i] / (1 - 0.5 ** (step + 1))
+            square = second[i] / (1 - 0.99 ** (step + 1))
+            ours[i] = ours[i] - rate * mean / (square.sqrt() + 1e-8)
+            average[i] = kept * average[i] + (1 - kept) * ours[i]
+            moved = weights[i].detach().double()
+            torch.testing.assert_close(moved, ours[i], atol=2e-6, rtol=1e-5)
+            torch.testing.assert_close(
+                painter.average[i].double(), average[i], atol=2e-6, rtol=1e-5
+            )
+            ours[i] = moved  # roundings of one step are not carried into the next gradient
+    assert (
+        max(float((a - b).abs().max()) for a, b in zip(average, make().average, strict=True)) > 1e-3
+    )
+
+
+def test_no_average_is_the_last_weights():
+    painter = make(average=0.0)
+    learn(painter, range(3))
+    for average, weight in zip(painter.average, painter.network.parameters(), strict=True):
+        assert torch.equal(average, weight)
+
+
+def test_it_learns():
+    painter = make(schedule=((0.0, 1.0),))
+    before = loss(painter).item()
+    learn(painter, range(20))
+    assert loss(painter).item() < 0.7 * before
+
+
+@pytest.mark.robustness
+@pytest.mark.parametrize("failure", ["nan loss", "infinite loss", "nan gradient"])
+def test_a_step_that_is_not_finite_teaches_nothing(failure):
+    painter = make()
+    learn(painter, range(2))
+    before = snapshot(painter)
+    if failure == "nan loss":
+        total = loss(painter) * float("nan")
+    elif failure == "infinite loss":
+        total = loss(painter) + float("inf")
+    else:
+        total = loss(painter)
+        total = total + (total - total.detach()).sqrt()  # 0, with a slope that is infinite
+        assert torch.isfinite(total)
+    assert not painter.learn(total, 0.2, 2, False)
+    assert same(before, snapshot(painter))
+    learn(painter, range(2, 4))
+    # The failed step left nothing behind that a later one would notice.
+    undisturbed = make()
+    learn(undisturbed, range(4))
+    assert same(snapshot(painter), snapshot(undisturbed))
+
+
+def test_a_step_without_any_term_teaches_nothing_and_is_no_failure():
+    painter = make()
+    learn(painter, range(2))
+    before = snapshot(painter)
+    assert painter.learn(torch.zeros(()), 0.2, 2, False)
+    assert same(before, snapshot(painter))
+
+
+def test_scaling_for_half_precision_cancels():
+    """The scale is a power of two: nothing is rounded by it."""
+    scaled, plain = make(), make()
+    learn(scaled, range(3), half=True)
+    learn(plain, range(3))
+    assert same(snapshot(scaled), snapshot(plain))
+
+
+@pytest.mark.robustness
+def test_a_restored_painter_goes_on_as_the_first_would():
+    first = make(seed=1)
+    learn(first, range(3))
+    state = snapshot(first)
+    learn(first, range(3, 6))
+    second = make(seed=2)
+    learn(second, range(1))
+    second.restore(state)
+    assert same(snapshot(second), state)
+    learn(second, range(3, 6))
+    assert same(snapshot(first), snapshot(second))
+
+
+@pytest.mark.robustness
+def test_going_back_to_the_beginning():
+    fresh, used = make(seed=1), make(seed=1)
+    state = snapshot(fresh)
+    learn(used, range(3))
+    used.restore(state)
+    assert same(snapshot(used), state)
+    learn(used, range(2))
+    learn(fresh, range(2))
+    assert same(snapshot(used), snapshot(fresh))
+
+
+def test_the_state_is_a_copy():
+    painter = make()
+    learn(painter, range(1))
+    state = painter.state()
+    kept = {name: value.clone() for name, value in state.items()}
+    learn(painter, range(1, 3))
+    assert same(state, kept)
+
+
+def test_states_of_another_network_are_refused():
+    other = Painter(5, GeneratorSettings(), Optimiser(), 0, CPU).state()
+    with pytest.raises(RuntimeError):
+        make().restore(other)
+    with pytest.raises(KeyError):
+        make().restore({})
+
+
+def test_the_average_is_lent_for_a_while():
+    painter = make()
+    learn(painter, range(3))
+    live = [weight.detach().clone() for weight in painter.network.parameters()]
+
+    def weights_are(values: list[Tensor]) -> bool:
+        pairs = zip(painter.network.parameters(), values, strict=True)
+        return all(torch.equal(weight, value) for weight, value in pairs)
+
+    with painter.averaged():
+        assert weights_are(painter.average)
+        assert not weights_are(live)
+    assert weights_are(live)
+    with pytest.raises(ZeroDivisionError), painter.averaged():
+        raise ZeroDivisionError
+    assert weights_are(live)
+
+
+def test_the_seed_decides_the_first_weights():
+    first, equal, other = (snapshot(make(seed=seed)) for seed in (1, 1, 2))
+    assert same(first, equal)
+    assert not same(first, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pictures_of_one_size_are_painted_in_one_pass(dtype):
+    painter, passes = make(), []
+    painter.network.register_forward_hook(lambda _m, inputs, _o: passes.append(inputs[0].shape))
+    inputs = [tiny.picture(*size, seed)[None] for seed, size in enumerate([(32, 40), (64, 32)] * 2)]
+    painted = painter.paint(inputs, dtype)
+    assert passes == [(2, 3, 32, 40), (2, 3, 64, 32)]
+    for image, result in zip(inputs, painted, strict=True):
+        assert result.shape == image.shape
+        assert result.dtype == torch.float32
+        close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.1, "rtol": 0}
+        torch.testing.assert_close(result, painter.paint([image], torch.float32)[0], **close)
+
+
+def test_batches_by_size_keep_the_order():
+    images = [
+        torch.full((1, 1, *size), float(i)) for i, size in enumerate([(1, 2), (3, 3), (1, 2)])
+    ]
+    sizes = []
+
+    def double(batch: Tensor) -> Tensor:
+        sizes.append(tuple(batch.shape))
+        return 2 * batch
+
+    results = batched(double, images)
+    assert sizes == [(2, 1, 1, 2), (1, 1, 3, 3)]
+    for image, result in zip(images, results, strict=True):
+        assert torch.equal(result, 2 * image)
