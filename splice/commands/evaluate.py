@@ -78,10 +78,10 @@ def _evaluate(values: Namespace, settings: Settings) -> None:
         if name in against:
             raise InputError(f"--against {text}: another system is named {name} already.")
         against[name] = folder
+    pairs = plan_of(values.pairs, values, settings)
     for folder in (values.outputs, *against.values()):  # before anything slow
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder; name one that holds pictures to score.")
-    pairs = plan_of(values.pairs, values, settings)
     told = progress(values.quiet)
     for problem in pairs.problems:
         told.say(f"left out: {problem}")
