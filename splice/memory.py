@@ -8,10 +8,10 @@ import torch
 from splice.errors import RunError
 from splice.settings import MAX_SIZE, MIN_SIZE
 
-FIXED_BYTES = 1_300_000_000
+FIXED_BYTES = 1_200_000_000
 """What a run takes whatever its size: libraries, the backbone and its features."""
 
-BYTES_PER_PIXEL = 2_600
+BYTES_PER_PIXEL = 3_500
 """What a run takes for each pixel of the output: activations of the generator and their gradients."""
 
 _SHARE = 0.8
@@ -21,8 +21,8 @@ _SHARE = 0.8
 def needed_memory(height: int, width: int) -> int:
     """About how many bytes a run with the default preset takes for an output of that size.
 
-    Both constants were fitted to the peaks that `benchmarks/memory.py` measured on the CPU; another
-    backbone, or another size at which it sees, changes the fixed part.
+    Both constants lie a little above the peaks that `benchmarks/memory.py` measured on the CPU (see
+    docs/robustness.md); another backbone, or another size at which it sees, changes the fixed part.
     """
     return FIXED_BYTES + BYTES_PER_PIXEL * height * width
 
