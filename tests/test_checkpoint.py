@@ -170,7 +170,7 @@ def test_a_missing_checkpoint():
     ("name", "value", "words"),
     [
         ("seed", 1, ["--seed 0, not 1"]),
-        ("steps", 399, ["--steps 400, not 399", "larger"]),
+        ("steps", 99, ["--steps 600, not 99", "larger"]),
         ("backbone", "dino_vits8", ["--backbone dinov2_vits14, not dino_vits8"]),
         ("objective.local.weight", 9.0, ["--objective.local.weight"]),
     ],
@@ -190,7 +190,7 @@ def test_other_settings_are_refused_by_name(name, value, words):
 
 def test_more_steps_and_a_moved_file_of_weights_are_accepted():
     checkpoint = _checkpoint()
-    longer = {**checkpoint.settings, "steps": 401, "weights": "elsewhere.pth"}
+    longer = {**checkpoint.settings, "steps": 601, "weights": "elsewhere.pth"}
     check_continues(checkpoint, longer, checkpoint.inputs, Path("out"))
 
 
