@@ -21,7 +21,7 @@ from splice.inversion import (
     load_inversion_preset,
     represent,
 )
-from splice.inversion.loop import seen, subjects, targets
+from splice.inversion.loop import bytes_kept, seen, subjects, targets
 from splice.inversion.result import inversion_grid, labels, psnr, relative_distances
 
 SMALL = {"size": 80, "steps": 6}
@@ -268,6 +268,14 @@ def test_a_loss_that_is_not_finite_ends_the_run(vit, image):
     broken[0, 3, 3] = float("nan")
     with pytest.raises(RunError, match="diverged by step 6"):
         last(inversion_steps([broken], vit, settings(blocks=(1,))))
+
+
+def test_memory_is_that_of_what_the_backward_pass_needs():
+    x = torch.rand(1000, requires_grad=True)
+    assert bytes_kept(lambda: x * 2.0) == 0
+    assert bytes_kept(lambda: (x * x).exp()) == 2 * 4000  # x, once, and the result
+    weight = torch.rand(1000, 10)  # no gradient to it: only it is kept, not x
+    assert bytes_kept(lambda: x @ weight) == 40_000
 
 
 def test_targets_carry_no_gradient(vit, image):

@@ -206,7 +206,7 @@ def inversion_steps(
         if state is not None:
             runner.restore(state)
         yield from runner.run()
-    except torch.OutOfMemoryError as error:
+    except torch.cuda.OutOfMemoryError as error:
         raise RunError(
             f"{runner.device} has too little memory for these inversions; "
             "ask for fewer together (--together), or a smaller --size."
@@ -262,6 +262,7 @@ class _Runner:
                 chosen = places[start : start + size]
                 self.batches.append(self._batch([inversions[place] for place in chosen], chosen))
         self.order = [place for batch in self.batches for place in batch.places]
+        self.rows = torch.tensor(self.order).argsort().to(self.device)
         self.optimiser = torch.optim.Adam(
             [p for batch in self.batches for p in batch.network.parameters()],
             lr=self.settings.learning_rate,
@@ -282,7 +283,7 @@ class _Runner:
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             self.done += 1
-            result = torch.cat(losses)[torch.tensor(self.order).argsort().to(self.device)]
+            result = torch.cat(losses)[self.rows]
             if (self.done % CHECKED_EVERY == 0 or self.done == steps) and not bool(
                 result.isfinite().all()
             ):
@@ -377,15 +378,23 @@ class _Runner:
             return 1
         if self.device.type != "cuda":
             return min(count, 4)
-        kept: dict[int, int] = {}
-
-        def count_bytes(saved: Tensor) -> Tensor:
-            storage = saved.untyped_storage()
-            kept[storage.data_ptr()] = storage.nbytes()
-            return saved
-
         batch = self._batch([deepest], [0])
-        with torch.autograd.graph.saved_tensors_hooks(count_bytes, lambda saved: saved):
-            self._losses(batch, 0.0)
+        each = bytes_kept(lambda: self._losses(batch, 0.0))
         free, _ = torch.cuda.mem_get_info(self.device)
-        return max(1, min(count, free // 2 // max(1, sum(kept.values()))))
+        return max(1, min(count, free // 2 // each))
+
+
+def bytes_kept(compute: Callable[[], Tensor]) -> int:
+    """Bytes of all tensors that a computation keeps for its backward pass, each counted once."""
+    kept: dict[int, int] = {}
+
+    def count(saved: Tensor) -> Tensor:
+        storage = saved.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved):
+        result = compute()
+    # Alive until here, or its memory might have been given to another tensor and counted as one.
+    del result
+    return sum(kept.values())
