@@ -167,7 +167,11 @@ def _stopping_after(steps: int, proceed):
 
 
 def test_a_finished_folder_is_written_anew(small, few, tmp_path):
-    arguments = ["invert", str(small.structure), *few, f"--output={tmp_path / 'out'}"]
+    # At a short side of 85 it is 144 x 80 pixels in patches, and that once more would be 160 x 80.
+    picture = tmp_path / "wide.png"
+    Image.new("RGB", (106, 66), (200, 90, 30)).save(picture)
+    small_steps = ["--steps=1", "--size=85", f"--output={tmp_path / 'out'}"]
+    arguments = ["invert", str(picture), *few, *small_steps]
     mine = tmp_path / "out" / "mine.txt"
     assert main([*arguments, "--block=1"]) == 0
     mine.write_text("kept")

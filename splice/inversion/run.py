@@ -123,7 +123,7 @@ class InversionRun:
         self._together = together
         self._names = _distinct([file.stem for file in files])
         earlier = self._earlier(resume)
-        images = [read_image(file) for file in files]
+        self._images = [read_image(file) for file in files]
         self.device = find_device(settings.device)
         self.vit = FrozenViT.load(
             settings.backbone,
@@ -136,7 +136,7 @@ class InversionRun:
         if self.vit.provenance is not None:
             self._inputs["weights"] = self.vit.provenance.sha256
         self._settings = settings.model_dump(mode="json")
-        self._images = [seen(image, self.vit, settings.size) for image in images]
+        self._originals = [seen(image, self.vit, settings.size).cpu() for image in self._images]
         self.subjects = subjects(settings, self.vit, len(files))
         self.first, self._seconds_before = 0, 0.0
         self._losses: list[Tensor] = []
@@ -242,7 +242,7 @@ class InversionRun:
     def _write(self, last: InversionStep) -> None:
         """Every file of the run but the checkpoint; the record last, as it says what is there."""
         pictures = [picture.cpu() for picture in last.pictures()]
-        originals = [image.cpu() for image in self._images]
+        originals = self._originals
         files = self._picture_files()
         for file, picture in zip(files, pictures, strict=True):
             with self.folder.writing():
@@ -310,7 +310,7 @@ class InversionRun:
     def _frame(self, step: InversionStep) -> Tensor:
         """All inversions as they are now, as one small picture of 8 bits, 3 x height x width."""
         sheet = inversion_grid(
-            self._images, self.subjects, step.pictures(), self._names, FRAME_HEIGHT
+            self._originals, self.subjects, step.pictures(), self._names, FRAME_HEIGHT
         )
         data = torch.frombuffer(bytearray(sheet.tobytes()), dtype=torch.uint8)
         return data.reshape(sheet.height, sheet.width, 3).permute(2, 0, 1).contiguous()
