@@ -63,6 +63,18 @@ def test_every_target_comes_from_the_half_that_corresponds():
     assert end > 4 * same
 
 
+def test_rows_and_columns_within_a_part_are_drawn_apart():
+    """A chequered half: drawn along its diagonal alone, it would be of one colour."""
+    chequered = torch.zeros(1, 3, SIDE, SIDE)
+    chequered[..., : SIDE // 2, SIDE // 2 : 3 * SIDE // 4] = 1
+    chequered[..., SIDE // 2 :, 3 * SIDE // 4 :] = 1
+    distance = term(RIGHT, chequered, samples=4096)
+    stripes = torch.zeros(1, 3, SIDE, SIDE)
+    stripes[..., ::2] = 1
+    assert distance(stripes, WHOLE, tiny.generator(1)).item() < 0.03
+    assert distance(stripes * 0 + 1, WHOLE, tiny.generator(1)).item() > 0.2
+
+
 def test_rows_of_matches_are_chances():
     distance = term([[0.3, 0.7], [0.3, 0.7]], samples=4096)
     random = torch.rand(1, 1, SIDE, SIDE, generator=tiny.generator(2))
