@@ -98,17 +98,44 @@ def picture(height: int, width: int, seed: int = 0) -> Tensor:
     return (smooth + 0.1 * torch.randn(3, height, width, generator=random)).clamp(0, 1)
 
 
+CONSTANT = ((0.0, 1.0),)
+FALLING = ((0.0, 1.0), (1.0, 0.0))
+OBJECTIVE: dict[str, Any] = {
+    "calibrated": True,
+    "appearance": {"weight": 1.0, "schedule": CONSTANT, "depths": (0.25, 0.5, 0.75, 1.0)},
+    "structure": {"weight": 1.0, "schedule": CONSTANT},
+    "identity": {"weight": 0.3, "schedule": CONSTANT},
+    "pixel_identity": {
+        "weight": 2.0,
+        "schedule": FALLING,
+        "recolour": 1.3,
+        "contrast": 0.3,
+        "tint": 0.1,
+        "every": 2,
+    },
+    "local": {"weight": 1.0, "schedule": CONSTANT, "depths": (0.25, 0.5, 0.75), "semantics": 1.0},
+    "colour": {"weight": 3.0, "schedule": ((0.0, 1.0), (0.5, 0.0)), "cells": 4},
+    "patches": {
+        "weight": 2.0,
+        "schedule": CONSTANT,
+        "samples": 64,
+        "projections": 8,
+        "side": 3,
+        "scales": (1.0, 2.0, 4.0),
+        "semantics": 1.0,
+    },
+}
+"""All terms at once, whatever the defaults are tuned to."""
+
+
 def settings(**changes: Any) -> Settings:
-    """The defaults at a tiny size; sections are given as dictionaries."""
+    """A tiny run with all terms; sections are given as dictionaries."""
     small = {
         "steps": 6,
         "precision": "fp32",
         "seen": {"short_side": SIDE, "long_side": 112},
         "meaning": {"short_side": SIDE, "long_side": 112, "channels": 8, "radius": 2},
         "views": {"pool": 3},
-        "objective": {
-            "colour": {"cells": 4},
-            "patches": {"samples": 64, "projections": 8, "side": 3},
-        },
+        "objective": OBJECTIVE,
     }
     return Settings.model_validate(merged(small, changes))

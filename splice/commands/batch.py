@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
-from splice.commands.progress import duration, progress, show
+from splice.commands.progress import progress, show
+from splice.durations import duration
 from splice.errors import InputError
 from splice.options import Options, add_settings, chosen_settings, number, path
 from splice.stopping import deferred

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from splice.durations import duration
+
 if TYPE_CHECKING:
     from typing import TextIO
 
@@ -152,15 +154,6 @@ def progress(quiet: bool, stream: TextIO | None = None) -> Silent:
 def show(text: str) -> None:
     """A result, on the standard output."""
     sys.stdout.write(f"{text}\n")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: `43 s`, `4 min 12 s`, `1 h 2 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _terms(step: Step) -> str:
