@@ -13,7 +13,8 @@ from splice.evaluation import Comparison, Evaluation, Interval
 from splice.images import write_atomically
 from splice.metrics import BETTER, SHORT_SIDE
 
-_DECIMALS = {"self_sim": 4, "dino_i": 3, "texture": 3, "colour": 4, "layout": 3}
+DECIMALS = {"self_sim": 4, "dino_i": 3, "texture": 3, "colour": 4, "layout": 3}
+"""Places after the point with which each score is shown."""
 _ARROWS = {"lower": "↓", "higher": "↑"}
 
 
@@ -204,7 +205,7 @@ def _headings() -> list[str]:
 
 
 def _number(score: str, value: float, sign: str = "") -> str:
-    return f"{value:{sign}.{_DECIMALS[score]}f}" if math.isfinite(value) else "n/a"
+    return f"{value:{sign}.{DECIMALS[score]}f}" if math.isfinite(value) else "n/a"
 
 
 def _mean(score: str, interval: Interval, sign: str = "") -> str:
