@@ -15,11 +15,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from splice.backbones import Backbone, find_backbone
 from splice.blocks import FoldedBlock, PlainBlock, Projections
 from splice.errors import InputError
 from splice.weights import Provenance, load_vit
+
+KINDS = ("cls", "tokens", "keys", "queries", "values", "attention")
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,7 @@ class Features:
 
     def __getitem__(self, rows: slice) -> "Features":
         """The features of some images of the batch."""
-        kinds = ("cls", "tokens", "keys", "queries", "values", "attention")
-        cut = {kind: {b: x[rows] for b, x in getattr(self, kind).items()} for kind in kinds}
+        cut = {kind: {b: x[rows] for b, x in getattr(self, kind).items()} for kind in KINDS}
         return Features(self.grid, **cut)
 
 
@@ -52,7 +54,10 @@ class FrozenViT(nn.Module):
     Attributes:
         backbone: the registry's entry; `patch` (px), `width`, `blocks` are the loaded model's own.
         provenance: where the weights came from, with their sha256; None for a model made by hand.
+        sparing: whether memory is spared, see `spared`.
     """
+
+    sparing = False
 
     def __init__(
         self,
@@ -126,6 +131,16 @@ class FrozenViT(nn.Module):
         other._modules = {**self._modules, "layers": deepcopy(self.layers).to(dtype)}
         return other
 
+    def spared(self) -> "FrozenViT":
+        """This model with the same weights, taking less memory and a third more time.
+
+        It sees the images of a batch one by one, and computes what is inside a block a second time
+        for the gradient rather than keep it. This model stays as it is.
+        """
+        other = copy(self)
+        other.sparing = True
+        return other
+
     def forward(
         self,
         images: Float[Tensor, "batch 3 height width"],
@@ -164,31 +179,55 @@ class FrozenViT(nn.Module):
                     raise InputError(
                         f"block {block} of {kind}: {self.backbone.name} has blocks 1 to {self.blocks}"
                     )
-        found: dict[str, dict[int, Tensor]] = {kind: {} for kind in wanted}
         images = resize_to_patches(images, self.patch, short_side, long_side)
+        if not self.sparing:
+            return self._see(images, wanted)
+        return _together([self._see(image, wanted) for image in images.split(1)])
+
+    def _see(
+        self, images: Float[Tensor, "batch 3 height width"], wanted: Mapping[str, set[int]]
+    ) -> Features:
+        found: dict[str, dict[int, Tensor]] = {kind: {} for kind in wanted}
         x, grid, rope = self._embed(images)
         last = max((block for blocks in wanted.values() for block in blocks), default=0)
         for index in range(1, last + 1):
-            layer = self.layers[index - 1]
+            kinds = {kind for kind, blocks in wanted.items() if index in blocks}
             angles = rope[index - 1] if rope is not None and self.rope_by_block else rope
-            projections: Projections = layer.project(x)  # pyright: ignore[reportCallIssue]
-            for kind in ("queries", "keys", "values"):
-                if index in wanted[kind]:
-                    found[kind][index] = self._join(getattr(projections, kind))
-            if index in wanted["attention"]:
-                found["attention"][index] = self._attention(layer, projections, angles)
-            if index == last:
-                if index not in wanted["cls"] | wanted["tokens"]:
-                    break
-                if index not in wanted["tokens"]:
-                    x = x[:, :1]
-                    projections = projections._replace(queries=projections.queries[:, :, :1])
-            x = layer.finish(x, projections, angles)  # pyright: ignore[reportCallIssue]
-            if index in wanted["cls"]:
-                found["cls"][index] = x[:, 0]
-            if index in wanted["tokens"]:
-                found["tokens"][index] = x[:, self.prefix :]
+            inputs = (x, self.layers[index - 1], kinds, index == last, angles)
+            if self.sparing and x.requires_grad:
+                x, taken = checkpoint(  # pyright: ignore[reportGeneralTypeIssues]
+                    self._block, *inputs, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                x, taken = self._block(*inputs)
+            for kind, value in taken.items():
+                found[kind][index] = value
         return Features(grid, **found)
+
+    def _block(
+        self, x: Tensor, layer: Any, kinds: set[str], last: bool, rope: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The residual stream leaving a block, and what is wanted of it; the last may do less."""
+        projections: Projections = layer.project(x)
+        taken = {
+            kind: self._join(getattr(projections, kind))
+            for kind in ("queries", "keys", "values")
+            if kind in kinds
+        }
+        if "attention" in kinds:
+            taken["attention"] = self._attention(layer, projections, rope)
+        if last:
+            if not kinds & {"cls", "tokens"}:
+                return x, taken
+            if "tokens" not in kinds:
+                x = x[:, :1]
+                projections = projections._replace(queries=projections.queries[:, :, :1])
+        x = layer.finish(x, projections, rope)
+        if "cls" in kinds:
+            taken["cls"] = x[:, 0]
+        if "tokens" in kinds:
+            taken["tokens"] = x[:, self.prefix :]
+        return x, taken
 
     def _embed(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -250,6 +289,18 @@ class FrozenViT(nn.Module):
         )
         self.embed.weight.copy_(weight / deviation)
         self.embed.bias.copy_(bias - (weight * mean / deviation).sum((1, 2, 3)))  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _together(parts: list[Features]) -> Features:
+    """The features of images that were seen one by one."""
+    first = parts[0]
+    joined = {
+        kind: {
+            b: torch.cat([getattr(part, kind)[b] for part in parts]) for b in getattr(first, kind)
+        }
+        for kind in KINDS
+    }
+    return Features(first.grid, **joined)
 
 
 def _layer(block: Any, backbone: Backbone) -> FoldedBlock | PlainBlock:

@@ -5,13 +5,14 @@ Image Prior", 2018). The semantic one gets, beside the colours of a pixel, a cod
 shows (`splice.semantics`), so that it need not learn from scratch what is where.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 PAPER_CHANNELS = (16, 32, 64, 128, 128)
 
@@ -25,6 +26,10 @@ class UNet(nn.Module):
     sigmoid make colours. All convolutions but the last are followed by instance norm and
     LeakyReLU(0.2). The authors' batch norm in training mode with one image is the same function as
     instance norm with an affine, which allows batches.
+
+    Attributes:
+        sparing: whether what is inside a level is computed a second time for the gradient rather than
+            kept: about half of the memory, a third more time, the same gradient.
     """
 
     def __init__(
@@ -48,7 +53,7 @@ class UNet(nn.Module):
             generator: where the randomness comes from.
         """
         super().__init__()
-        self.inputs, self.levels = inputs, len(channels)
+        self.inputs, self.levels, self.sparing = inputs, len(channels), False
         self.encoders, self.skips, self.decoders = (nn.ModuleList() for _ in range(3))
         below = inputs
         for width in channels:
@@ -98,12 +103,25 @@ class UNet(nn.Module):
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         skips = []
         for encoder, skip in zip(self.encoders, self.skips, strict=True):
-            skips.append(skip(x))
-            x = encoder(x)
+            skips.append(self._part(skip, x))
+            x = self._part(encoder, x)
         for decoder in self.decoders:
-            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = decoder(torch.cat([x, skips.pop()], 1))
+            x = self._part(_raise, decoder, x, skips.pop())
         return torch.sigmoid(self.colours(x).float())[..., :height, :width]
+
+    def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """A part of the network, of which only the inputs are kept where memory is spared."""
+        if not (self.sparing and torch.is_grad_enabled()):
+            return part(*inputs)
+        result = checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False)
+        assert isinstance(result, Tensor)
+        return result
+
+
+def _raise(decoder: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+    """The maps of a level, from those of the level below, half as large, and the skip."""
+    x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    return decoder(torch.cat([x, skip], 1))
 
 
 def parameter_count(network: nn.Module) -> int:
