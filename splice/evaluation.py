@@ -163,8 +163,12 @@ def find_outputs(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def parse_against(text: str) -> tuple[str, Path]:
-    """Split `NAME=DIR`, the form in which another system is named.
+def parse_against(text: str, taken: Sequence[str] = (OURS, *BASELINES)) -> tuple[str, Path]:
+    """Split `NAME=DIR`, the form in which another system is named; `~` is the home folder.
+
+    Args:
+        text: as given.
+        taken: names that it cannot have.
 
     Raises:
         InputError: the text is not of that form, or the name is taken.
@@ -172,9 +176,9 @@ def parse_against(text: str) -> tuple[str, Path]:
     name, sign, folder = text.partition("=")
     if not (name and sign and folder):
         raise InputError(f"{text!r} names no system to compare with; write NAME=DIR.")
-    if name in (OURS, *BASELINES):
+    if name in taken:
         raise InputError(f"{text!r}: {name!r} is one of the table's own rows; name it otherwise.")
-    return name, Path(folder)
+    return name, Path(folder).expanduser()
 
 
 def evaluate_folders(

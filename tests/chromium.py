@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,19 @@ _QUIET = [
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 ]
+
+# The browser expects its pipe at the numbers 3 and 4.
+_PLACE = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+for number, end in enumerate(ends, 3):
+    os.dup2(end, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+class RefusedError(AssertionError):
+    """The browser could not do as it was told."""
 
 
 class Browser:
@@ -60,7 +74,8 @@ class Browser:
         while True:
             answer = self._read()
             if answer.get("id") == number:
-                assert "error" not in answer, answer
+                if "error" in answer:
+                    raise RefusedError(json.dumps(answer["error"]))
                 return answer["result"]
             self._note(answer)
 
@@ -93,8 +108,11 @@ class Browser:
     def until(self, expression: str) -> None:
         """Wait until an expression is true."""
         begun = time.monotonic()
-        while not self.run(expression):
+        found = False
+        while not found:
             assert time.monotonic() - begun < 60, expression
+            with contextlib.suppress(RefusedError):  # by a page that is about to be left
+                found = self.run(expression)
             time.sleep(0.02)
 
     def press(self, key: str, code: int = 0) -> None:
@@ -109,10 +127,24 @@ class Browser:
                 windowsVirtualKeyCode=code,
             )
 
-    def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """A picture of what is seen, or of the whole page."""
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=whole, format="png")
-        path.write_bytes(base64.b64decode(data["data"]))
+    def picture(self, area: dict[str, float] | None = None) -> bytes:
+        """A PNG of what is seen, or of an area of the page in CSS pixels."""
+        wanted: dict[str, Any] = {"format": "png"}
+        if area is not None:
+            wanted |= {"clip": area, "captureBeyondViewport": True}
+        return base64.b64decode(self.call("Page.captureScreenshot", **wanted)["data"])
+
+    def download(self, folder: Path, expression: str) -> Path:
+        """The file that an expression makes the page save."""
+        self.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self.run(expression)
+        begun = time.monotonic()
+        while True:
+            files = [path for path in folder.iterdir() if path.suffix != ".crdownload"]
+            if files and files[0].stat().st_size:
+                return files[0]
+            assert time.monotonic() - begun < 60, "nothing was saved"
+            time.sleep(0.02)
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
@@ -145,16 +177,12 @@ def browser(folder: Path) -> Iterator[Browser]:
     commands, to = os.pipe()
     source, answers = os.pipe()
 
-    def place() -> None:  # the pipe is expected at these two numbers
-        os.dup2(commands, 103)
-        os.dup2(answers, 104)
-        os.dup2(103, 3)
-        os.dup2(104, 4)
-
     process = subprocess.Popen(
-        [program, *_QUIET, f"--user-data-dir={folder / 'profile'}", "about:blank"],
-        preexec_fn=place,
-        close_fds=False,
+        [
+            *(sys.executable, "-c", _PLACE, str(commands), str(answers)),
+            *(program, *_QUIET, f"--user-data-dir={folder / 'profile'}", "about:blank"),
+        ],
+        pass_fds=(commands, answers),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

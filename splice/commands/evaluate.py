@@ -7,6 +7,7 @@ from pathlib import Path
 
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
 from splice.commands.progress import progress, show
+from splice.commands.systems import add_against, systems_of
 from splice.errors import InputError
 from splice.options import Options, add_settings, chosen_settings, path
 from splice.settings import Settings
@@ -46,13 +47,7 @@ def _options(program: str) -> Options:
         metavar="OUTPUTS",
         help="folder of <pair>/output.png, as 'splice batch' leaves them, or <pair>.png or .jpg",
     )
-    parser.add_argument(
-        "--against",
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="another system's pictures of the same pairs; may be given several times",
-    )
+    add_against(parser)
     parser.add_argument("--csv", type=path, metavar="FILE", help="write the table as CSV")
     parser.add_argument("--json", type=path, metavar="FILE", help="write all scores as JSON")
     parser.add_argument("--markdown", type=path, metavar="FILE", help="write Markdown tables")
@@ -67,17 +62,12 @@ def _evaluate(values: Namespace, settings: Settings) -> None:
     if not values.debug:
         warnings.simplefilter("ignore")
     from splice.device import find_device
-    from splice.evaluation import evaluate_folders, parse_against
+    from splice.evaluation import evaluate_folders
     from splice.features import FrozenViT
     from splice.images import write_atomically
     from splice.score_table import format_markdown, format_text, write_csv, write_json
 
-    against: dict[str, Path] = {}
-    for text in values.against:
-        name, folder = parse_against(text)
-        if name in against:
-            raise InputError(f"--against {text}: another system is named {name} already.")
-        against[name] = folder
+    against = systems_of(values.against, "--against")
     pairs = plan_of(values.pairs, values, settings)
     for folder in (values.outputs, *against.values()):  # before anything slow
         if not folder.is_dir():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splice.commands.progress import progress, show
+from splice.commands.systems import add_against, systems_of
 from splice.errors import InputError
 from splice.options import Options, number, path
 
@@ -63,13 +64,7 @@ def _options(program: str) -> Options:
     )
     parser.add_argument("--title", metavar="TEXT", help="of the page")
     gallery = parser.add_argument_group("gallery")
-    gallery.add_argument(
-        "--against",
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="another system's pictures of the same pairs; may be given several times",
-    )
+    add_against(gallery)
     gallery.add_argument(
         "--scores",
         type=path,
@@ -145,7 +140,7 @@ def _gallery(values: Namespace) -> None:
     from splice.report import find_runs, write_gallery
     from splice.report.scored import Scored
 
-    against = _systems(values.against, "--against")
+    against = systems_of(values.against, "--against")
     entries = find_runs(values.outputs)
     page = values.output or values.outputs / "report.html"
     _check_page(page)
@@ -170,7 +165,7 @@ def _sheet(values: Namespace) -> None:
 
     page = values.output or Path("preference.html")
     _check_page(page)
-    systems = _systems(values.two_alternative, "--two-alternative")
+    systems = systems_of(values.two_alternative, "--two-alternative", beside_ours=False)
     pairs = _pairs(values, systems)
     questions = draw_questions(pairs, systems, seed=values.seed, count=values.count)
     write_sheet(page, questions, **({"title": values.title} if values.title else {}))
@@ -227,23 +222,6 @@ def _counted(result: Preference) -> str:
         f"left chosen in {result.left:.0%}; {result.seconds:.1f} s an answer",
     ]
     return "\n".join(lines)
-
-
-def _systems(texts: list[str], option: str) -> dict[str, Path]:
-    from splice.evaluation import parse_against
-
-    systems: dict[str, Path] = {}
-    for text in texts:
-        # In a sheet our own pictures may well be called ours.
-        name, folder = text.split("=", 1) if "=" in text else parse_against(text)
-        if option == "--against":
-            name, folder = parse_against(text)
-        if not name or not folder:
-            raise InputError(f"{option} cannot be {text!r}: it should be NAME=DIR.")
-        if name in systems:
-            raise InputError(f"{option} {text}: another system is named {name} already.")
-        systems[name] = Path(folder).expanduser()
-    return systems
 
 
 def _check_page(page: Path) -> None:

@@ -67,6 +67,7 @@ function finish() {
     ? `You have answered ${answered()} of ${questions.length} questions.`
     : `You have answered all ${questions.length} questions. Please save your answers and send the file to whoever asked you.`;
   byId("return").textContent = rest ? "← On with the questions" : "← Back to the questions";
+  byId("anew").hidden = !saved;
 }
 
 function save() {
@@ -89,6 +90,7 @@ function save() {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   saved = true;
+  byId("anew").hidden = false;
   byId("saved").textContent = `Saved as ${link.download} in your downloads.`;
 }
 
@@ -99,6 +101,7 @@ for (const side of ["left", "right"]) byId(side).addEventListener("click", () =>
 byId("back").addEventListener("click", () => at > 0 && ask(at - 1));
 byId("pause").addEventListener("click", finish);
 byId("return").addEventListener("click", () => ask(answered() === questions.length ? questions.length - 1 : firstOpen()));
+byId("anew").addEventListener("click", () => { remembered.drop(key); location.reload(); });
 byId("form").addEventListener("submit", (event) => { event.preventDefault(); save(); });
 
 const box = byId("box");
