@@ -1,0 +1,300 @@
+"""Seconds of the steps of a transfer, of their parts, of their floor and of the literal loop.
+
+The steps of a run are not all alike: a term may count at every second step or in the first half alone,
+and the entire pair only now and then. Steps that do the same are one kind; one step of each kind is
+timed in every round, and means over a run weigh the kinds by how many steps they have. Variants take
+turns within a round, so that a busy moment hits them all.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from splice.benchmark.floor import Floor
+from splice.benchmark.literal import ENTIRE_EVERY, PICTURE_EVERY, LiteralLoop
+from splice.benchmark.peaks import peak_rate
+from splice.benchmark.stopwatch import PARTS, recorded_calls, synchronise, timed_parts
+from splice.device import describe_device, peak_memory, versions
+from splice.transfer import Transfer
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Steps that do the same.
+
+    Attributes:
+        terms: that count.
+        entire: whether the entire pair goes through as well.
+        steps: which steps of the run they are, counted from 0.
+    """
+
+    terms: frozenset[str]
+    entire: bool
+    steps: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured; seconds are of a mean step of a run, each kind's median over the rounds.
+
+    Attributes:
+        step_seconds: of a whole step.
+        floor_seconds: of the same passes through generator and ViT, nothing else.
+        literal_seconds: of a step of the literal loop, where it was asked for.
+        parts: seconds by part, timed in steps of their own, which wait for the device at each.
+        kinds: seconds of step and floor of each kind, with its terms and how many steps it has.
+        pool_seconds: for a step's share of describing the pool of views, contained in `step_seconds`.
+        preparation_seconds: once for each run, contained in nothing else.
+        operations: floating-point operations of a mean step's passes with gradient, by network.
+        peak_share: of the chip's peak that the passes reach, by network; None for an unknown chip.
+        peak_memory: bytes, before anything but steps had run.
+        rounds: that medians are over.
+        load: of the machine before and after, as mean numbers of busy processes.
+    """
+
+    step_seconds: float
+    floor_seconds: float
+    literal_seconds: float | None
+    parts: dict[str, float]
+    kinds: list[dict[str, Any]]
+    pool_seconds: float
+    preparation_seconds: float
+    operations: dict[str, float]
+    peak_share: dict[str, float] | None
+    peak_memory: dict[str, int]
+    precision: str
+    output: tuple[int, int]
+    rounds: int
+    load: tuple[float, float]
+    device: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def over_floor(self) -> float:
+        """The whole step in units of its floor."""
+        return self.step_seconds / self.floor_seconds
+
+
+def kinds_of(transfer: Transfer) -> list[Kind]:
+    """The kinds of steps in the transfer's run, in the order of their first step."""
+    kinds: dict[tuple[frozenset[str], bool], Kind] = {}
+    settings, before = transfer.settings, transfer.step
+    every = settings.views.entire_every
+    for step in range(settings.steps):
+        transfer.step = step
+        terms, entire = frozenset(transfer.weights()), bool(every) and step % every == 0
+        kinds.setdefault((terms, entire), Kind(terms, entire)).steps.append(step)
+    transfer.step = before
+    return list(kinds.values())
+
+
+def measure(
+    make: Callable[[], Transfer],
+    literal: Callable[[], LiteralLoop] | None = None,
+    *,
+    rounds: int = 7,
+    tell: Callable[[int, int], object] = lambda done, rounds: None,
+) -> Measured:
+    """Times a transfer's steps.
+
+    Args:
+        make: the transfer, from loaded weights.
+        literal: the loop to compare with, likewise.
+        rounds: of measurements, after one to warm up.
+        tell: is given the rounds done and all rounds.
+    """
+    busy = _load()
+    begun = time.perf_counter()
+    transfer = make()
+    steps = transfer.steps()
+    kinds = kinds_of(transfer)
+    _at(transfer, kinds[0], 0, steps)
+    preparation = time.perf_counter() - begun
+    described = _describe_pool(transfer)
+    for kind in kinds:
+        _at(transfer, kind, 0, steps)
+    transfer.picture()
+    memory = peak_memory(transfer.device)
+    floor, other = Floor(transfer), literal() if literal is not None else None
+    loop = _Literal(other, transfer.device) if other is not None else None
+    timings = [_Timing() for _ in kinds]
+    tell(0, rounds)
+    for turn in range(rounds + 1):
+        for kind, timing in zip(kinds, timings, strict=True):
+            timing.add(_whole(transfer, kind, turn, steps, floor), turn > 0)
+            if loop is not None:
+                loop.step(turn > 0)
+            timing.add(_by_part(transfer, kind, turn, steps), turn > 0)
+        if loop is not None:
+            loop.rarities(turn > 0)
+        if turn:
+            tell(turn, rounds)
+    shares = [len(kind.steps) / transfer.settings.steps for kind in kinds]
+    rows = [timing.medians() for timing in timings]
+    mean = {name: _weighted(shares, [row[name] for row in rows]) for name in rows[0]}
+    operations = _operations(transfer, kinds, shares, steps, floor)
+    pool = described * _used_of_pool(transfer) / transfer.settings.steps
+    parts = {name: mean[name] for name in PARTS}
+    parts["vit_without_gradient"] += pool
+    height, width = transfer.structure.shape[-2:]
+    return Measured(
+        step_seconds=mean["step"] + pool,
+        floor_seconds=mean["floor"],
+        literal_seconds=loop.mean() if loop is not None else None,
+        parts=parts,
+        kinds=[
+            {
+                "terms": sorted(kind.terms),
+                "entire_pair": kind.entire,
+                "steps": len(kind.steps),
+                "step_seconds": row["step"],
+                "floor_seconds": row["floor"],
+            }
+            for kind, row in zip(kinds, rows, strict=True)
+        ],
+        pool_seconds=pool,
+        preparation_seconds=preparation,
+        operations=operations,
+        peak_share=_share(transfer, operations, parts),
+        peak_memory=memory,
+        precision=str(transfer.dtype).removeprefix("torch."),
+        output=(width, height),
+        rounds=rounds,
+        load=(busy, _load()),
+        device=describe_device(transfer.device),
+        versions=versions(),
+    )
+
+
+class _Timing:
+    """What was measured of one kind of step."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[float]] = {}
+
+    def add(self, values: dict[str, float], counts: bool) -> None:
+        for name, value in values.items() if counts else ():
+            self.values.setdefault(name, []).append(value)
+
+    def medians(self) -> dict[str, float]:
+        return {name: statistics.median(values) for name, values in self.values.items()}
+
+
+class _Literal:
+    """Times the literal loop: a step, what the entire pair adds, and a progress picture."""
+
+    def __init__(self, loop: LiteralLoop, device: torch.device) -> None:
+        self.loop, self.device = loop, device
+        self.plain, self.entire, self.picture = ([] for _ in range(3))
+
+    def step(self, counts: bool) -> None:
+        self.loop.done = 1  # neither the entire pair nor a picture
+        self._time(self.loop.step, self.plain, counts)
+
+    def rarities(self, counts: bool) -> None:
+        self.loop.done = ENTIRE_EVERY * (PICTURE_EVERY + 1)
+        while self.loop.done % PICTURE_EVERY == 0:
+            self.loop.done += ENTIRE_EVERY
+        self._time(self.loop.step, self.entire, counts)
+        self._time(self.loop.eight_bits, self.picture, counts)
+
+    def mean(self) -> float:
+        plain, entire, picture = map(statistics.median, (self.plain, self.entire, self.picture))
+        return plain + (entire - plain) / ENTIRE_EVERY + picture / PICTURE_EVERY
+
+    def _time(self, run: Callable[[], object], into: list[float], counts: bool) -> None:
+        seconds = _seconds(run, self.device)
+        if counts:
+            into.append(seconds)
+
+
+def _whole(
+    transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any], floor: Floor
+) -> dict[str, float]:
+    """Seconds of one step, then of the floor of that very step."""
+    with recorded_calls(transfer) as calls:
+        whole = _seconds(lambda: _at(transfer, kind, turn, steps), transfer.device)
+    return {"step": whole, "floor": _seconds(floor.prepare(calls), transfer.device)}
+
+
+def _by_part(transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any]) -> dict[str, float]:
+    with timed_parts(transfer) as watch:
+        _at(transfer, kind, turn, steps)
+    return watch.seconds
+
+
+def _at(transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any]) -> None:
+    """Does a step of that kind; turns spread over the run."""
+    transfer.step = kind.steps[(turn * 7919) % len(kind.steps)]
+    next(steps)
+
+
+def _describe_pool(transfer: Transfer) -> float:
+    """Has every view of the pool described; the seconds that it takes."""
+    pool = transfer.settings.views.pool
+
+    def draw() -> None:
+        # So many draws leave a view out about once in a hundred million times.
+        for _ in range(20 * pool):
+            transfer.targets.draw("structure")
+            transfer.targets.draw("appearance")
+
+    return _seconds(draw, transfer.device)
+
+
+def _used_of_pool(transfer: Transfer) -> float:
+    """The share of the pool that the draws of a run are expected to reach."""
+    pool, steps = transfer.settings.views.pool, transfer.settings.steps
+    return 1 - (1 - 1 / pool) ** steps if pool else 0.0
+
+
+def _operations(
+    transfer: Transfer, kinds: list[Kind], shares: list[float], steps: Iterator[Any], floor: Floor
+) -> dict[str, float]:
+    counts = []
+    for kind in kinds:
+        with recorded_calls(transfer) as calls:
+            _at(transfer, kind, 0, steps)
+        counts.append(floor.operations(calls))
+    return {
+        name: _weighted(shares, [count[name] for count in counts]) for name in ("generator", "vit")
+    }
+
+
+def _share(
+    transfer: Transfer, operations: dict[str, float], parts: dict[str, float]
+) -> dict[str, float] | None:
+    """Of the chip's peak, by network; on a CUDA device alone."""
+    if transfer.device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_properties(transfer.device).name
+    tf32 = torch.get_float32_matmul_precision() != "highest"
+    peak = peak_rate(name, transfer.dtype, tf32=tf32)
+    if peak is None:
+        return None
+    return {
+        network: count / (parts[f"{network}_forward"] + parts[f"{network}_backward"]) / peak
+        for network, count in operations.items()
+        if count
+    }
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    synchronise(device)
+    begun = time.perf_counter()
+    run()
+    synchronise(device)
+    return time.perf_counter() - begun
+
+
+def _weighted(shares: list[float], values: list[float]) -> float:
+    return sum(share * value for share, value in zip(shares, values, strict=True))
+
+
+def _load() -> float:
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
