@@ -25,6 +25,27 @@ class Projections(NamedTuple):
     values: Float[Tensor, "batch heads tokens channels"]
 
 
+FEW_TOKENS = 1_024
+"""Up to so many tokens, a CPU learns through attention faster by plain products (see `attend`)."""
+
+
+def attend(
+    queries: Float[Tensor, "batch heads some channels"],
+    keys: Float[Tensor, "batch heads tokens channels"],
+    values: Float[Tensor, "batch heads tokens channels"],
+) -> Float[Tensor, "batch heads some channels"]:
+    """Attention (Vaswani et al., 2017, eq. 1): softmax(Q Kᵀ / √channels) V.
+
+    Torch's fused kernel, which never holds all weights at once; but on a CPU, where its backward pass
+    is slow, plain products if a gradient is wanted and the weights are few.
+    """
+    learning = torch.is_grad_enabled() and queries.requires_grad
+    if learning and queries.device.type == "cpu" and keys.shape[-2] <= FEW_TOKENS:
+        scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
+        return scores.softmax(-1) @ values
+    return F.scaled_dot_product_attention(queries, keys, values)
+
+
 class FoldedBlock(nn.Module):
     """A standard pre-norm block (Dosovitskiy et al., 2021, eq. 2-3) with its constants folded.
 
@@ -79,7 +100,7 @@ class FoldedBlock(nn.Module):
         queries, keys, values = projections
         if rope is not None:
             raise ValueError("a standard block has no rotary embedding")
-        mixed = F.scaled_dot_product_attention(queries, keys, values)
+        mixed = attend(queries, keys, values)
         x = x + self.output(mixed.transpose(1, 2).flatten(2))
         normed = F.layer_norm(x, (x.shape[-1],), eps=self.mlp_epsilon).to(self.expand.weight.dtype)
         return x + self.contract(self.activation(self.expand(normed)))
@@ -140,7 +161,7 @@ class PlainBlock(nn.Module):
         """The residual stream leaving the block, for the first tokens that x holds."""
         queries, keys, values = projections
         queries, keys = self.rotate(queries, rope), self.rotate(keys, rope)
-        mixed = F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
+        mixed = attend(queries, keys, values).transpose(1, 2).flatten(2)
         attention, block = self.block.attn, self.block
         mixed = attention.proj(getattr(attention, "norm", nn.Identity())(mixed))
         x = x + self._scaled(mixed, 1)

@@ -120,8 +120,32 @@ class UNet(nn.Module):
 
 def _raise(decoder: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
     """The maps of a level, from those of the level below, half as large, and the skip."""
-    x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    x = _Doubled.apply(x)  # pyright: ignore[reportAssignmentType]
     return decoder(torch.cat([x, skip], 1))
+
+
+class _Doubled(torch.autograd.Function):
+    """Bilinear doubling, with a gradient that stays channels-last.
+
+    What the gradient of `torch.cat` hands down is a slice of wider maps, for which torch's own backward
+    pass leaves that layout.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.size = list(x.shape)
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return torch.ops.aten.upsample_bilinear2d_backward(
+            gradient.contiguous(memory_format=torch.channels_last),
+            list(gradient.shape[-2:]),
+            ctx.size,
+            False,
+            2.0,
+            2.0,
+        )
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -148,6 +172,8 @@ class InstanceNorm(nn.Module):
         """The normalised channels; a channel of a single pixel becomes its shift."""
         if x.shape[-2:].numel() == 1:
             return (x - x) * self.weight[:, None, None] + self.bias[:, None, None]
+        if len(x) == 1:
+            return self._one(x)
         if x.device.type == "cpu":
             return torch.cat([self._one(picture) for picture in x.split(1)])
         return F.instance_norm(x, weight=self.weight, bias=self.bias)

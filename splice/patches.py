@@ -38,6 +38,7 @@ class MatchedPatches:
         """
         self.settings, self.semantics = settings, semantics
         self.cumulative = matches.cumsum(1)
+        self._codes = semantics.structure_codes[0].flatten(1).T.contiguous()
         height, width = appearance.shape[-2:]
         self.shrink = max(1.0, min(height, width) / SHORT_SIDE)
         # A larger picture adds finer scales and keeps the coarse ones.
@@ -75,7 +76,7 @@ class MatchedPatches:
         top, left = view.source(*across)
         top, left = top / codes.shape[-2], left / codes.shape[-1]
         code_rows, code_columns = _pixels(top, left, codes)
-        meaning = codes[0][:, code_rows, code_columns].T
+        meaning = self._codes[code_rows * codes.shape[-1] + code_columns]
         target_top, target_left = self._correspond(top, left, random[2], random[3:])
         side = settings.side
         ours = objective.take_patches(output, rows, columns, side)

@@ -172,8 +172,10 @@ def _on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def _window_mean(x: Tensor, radius: int) -> Tensor:
-    padded = F.pad(x, (radius,) * 4, mode="reflect")
-    return F.avg_pool2d(padded, 2 * radius + 1, 1)
+    # A row and a column of equal weights, one after the other, instead of all of the window at once.
+    padded, channels, side = F.pad(x, (radius,) * 4, mode="reflect"), x.shape[1], 2 * radius + 1
+    row = x.new_full((channels, 1, 1, side), 1 / side)
+    return F.conv2d(F.conv2d(padded, row, groups=channels), row.mT, groups=channels)
 
 
 def _solve_symmetric(m: dict[tuple[int, int], Tensor], b: list[Tensor]) -> list[Tensor]:

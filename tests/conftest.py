@@ -1,5 +1,10 @@
 """Shape and type checks on every call of the package, and what several tests share."""
 
+import signal
+
 from jaxtyping import install_import_hook
 
 install_import_hook("splice", "beartype.beartype")
+
+# A shell's background jobs, and all that they start, ignore ctrl-C, which several tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,7 +6,7 @@ import tiny
 import torch
 from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock
 
-from splice.blocks import FoldedBlock, PlainBlock
+from splice.blocks import FEW_TOKENS, FoldedBlock, PlainBlock, attend
 from splice.errors import InputError
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 0, "dynamic_img_size": True}
@@ -89,3 +89,27 @@ def test_folding_leaves_the_model_as_it_was():
 def test_other_blocks_are_refused_by_name(make, name):
     with pytest.raises(InputError, match=rf"tiny cannot be a backbone: its blocks \({name}\)"):
         tiny.frozen(make())
+
+
+@pytest.mark.parametrize("tokens", [1, 7, FEW_TOKENS + 1])
+@pytest.mark.parametrize("learning", [False, True])
+def test_attention_is_the_formula(tokens, learning):
+    """Vaswani et al., eq. 1, head by head in float64, with its gradient; plain and fused."""
+    random = torch.Generator().manual_seed(tokens)
+    queries = torch.randn(2, 3, min(tokens, 5), 8, generator=random)
+    keys, values = torch.randn(2, 2, 3, tokens, 8, generator=random)
+    wide = [x.double().requires_grad_() for x in (queries, keys, values)]
+    narrow = [x.requires_grad_(learning) for x in (queries, keys, values)]
+    expected = torch.stack(
+        [
+            torch.stack([torch.softmax(q @ k.T / 8**0.5, 1) @ v for q, k, v in zip(*heads)])  # noqa: B905
+            for heads in zip(*wide)  # noqa: B905
+        ]
+    )
+    found = attend(*narrow)
+    torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=1e-4)
+    if learning:
+        expected.square().sum().backward()
+        found.square().sum().backward()
+        for ours, theirs in zip(narrow, wide, strict=True):
+            torch.testing.assert_close(ours.grad.double(), theirs.grad, atol=1e-4, rtol=1e-3)

@@ -263,11 +263,10 @@ def test_one_pass_ends_at_the_last_need():
 
 
 @pytest.mark.parametrize("make", [tiny.standard, tiny.rotary])
-def test_attention_is_fused(make):
-    vit = tiny.frozen(make())
-    images = tiny.picture(56, 56)[None].requires_grad_()
+def test_attention_is_fused_where_nothing_is_learnt_through_it(make):
+    vit, images = tiny.frozen(make()), tiny.picture(56, 56)[None]
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        vit(images, tokens=[3]).tokens[3].sum().backward()
+        vit(images, tokens=[3])
     counts = {event.key: event.count for event in profile.key_averages()}
     assert counts["aten::scaled_dot_product_attention"] == 3
     assert counts["aten::_scaled_dot_product_flash_attention_for_cpu"] == 3
