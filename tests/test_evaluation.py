@@ -8,13 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import tiny
 import torch
 from PIL import Image
-from timm.models.vision_transformer import VisionTransformer
 
 from splice import evaluation as ev
 from splice import score_table
-from splice.backbones import Backbone
 from splice.errors import InputError
 from splice.evaluation import Evaluation, bootstrap, compare
 from splice.features import FrozenViT
@@ -25,22 +24,7 @@ from splice.pairs import Pair
 
 @pytest.fixture(scope="module")
 def vit() -> FrozenViT:
-    torch.manual_seed(0)
-    model = VisionTransformer(
-        img_size=56, patch_size=28, embed_dim=24, depth=4, num_heads=2, dynamic_img_size=True
-    ).eval()
-    backbone = Backbone(
-        name="tiny-judge",
-        timm_id="tiny",
-        patch=28,
-        width=24,
-        blocks=4,
-        source="hub",
-        licence="none",
-        parameters=0,
-        description="random weights",
-    )
-    return FrozenViT(model, backbone)
+    return tiny.frozen(tiny.standard(patch_size=28))
 
 
 def save(path: Path, height: int, width: int, seed: int) -> Path:
@@ -138,7 +122,7 @@ def test_folders_are_scored_picture_by_picture(
         progress=lambda done, total: steps.append((done, total)),
     )
     assert steps == [(1, 3), (2, 3), (3, 3)]
-    assert found.judge == "tiny-judge"
+    assert found.judge == "tiny"
     assert found.systems == ("ours", "theirs", "copy of structure", "copy of appearance")
     assert found.common == ("cat", "dog.2", "cow")
     pair = pairs[1]
@@ -217,12 +201,12 @@ def table() -> Evaluation:
         "ours": made_up([0.1, 0.2, 0.6], [0.5, 0.5, math.nan]),
         "a|b": made_up([0.2, 0.2, 0.2], [0.25, 1.0, math.nan]),
     }
-    return Evaluation("tiny-judge", scores, {"ours": (), "a|b": ("p9",)}, "ours")
+    return Evaluation("tiny", scores, {"ours": (), "a|b": ("p9",)}, "ours")
 
 
 def test_text_names_the_judge_and_holds_every_mean(table: Evaluation) -> None:
     text = score_table.format_text(table)
-    assert "tiny-judge" in text
+    assert "tiny" in text
     lines = text.splitlines()
     row = next(line for line in lines if line.startswith("ours "))
     assert row.split()[1:] == ["0.0100", "0.500", "0.500", "0.3000", "1.000"]
@@ -238,7 +222,7 @@ def test_markdown_is_a_table_with_as_many_cells_everywhere(table: Evaluation) ->
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 2 + 2 + 1
     assert {line.replace("\\|", "").count("|") for line in rows} == {7}
-    assert "tiny-judge" in text
+    assert "tiny" in text
 
 
 def test_without_ours_there_is_nothing_to_compare_with(table: Evaluation) -> None:
@@ -256,7 +240,7 @@ def test_json_is_strict_and_complete(table: Evaluation, tmp_path: Path) -> None:
         raise AssertionError(f"{word} is not JSON")
 
     data = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
-    assert data["judge"] == "tiny-judge"
+    assert data["judge"] == "tiny"
     assert data["common_pairs"] == ["p0", "p1", "p2"]
     ours = data["systems"]["ours"]
     assert ours["scores"]["colour"]["mean"] == pytest.approx(0.3)
@@ -275,7 +259,7 @@ def test_csv_has_a_row_for_each_system(table: Evaluation, tmp_path: Path) -> Non
     with path.open(newline="", encoding="utf-8") as file:
         ours, theirs = csv.DictReader(file)
     assert (ours["system"], theirs["system"]) == ("ours", "a|b")
-    assert ours["judge"] == "tiny-judge"
+    assert ours["judge"] == "tiny"
     assert (ours["pairs"], theirs["missing"]) == ("3", "1")
     for name in BETTER:
         mean, low, high = (float(ours[f"{name}{end}"]) for end in ("", "_low", "_high"))

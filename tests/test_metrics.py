@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from timm.models.vision_transformer import VisionTransformer
 
 from splice import metrics
-from splice.backbones import Backbone
 from splice.features import FrozenViT
 from splice.metrics import Judge, Scores, score
 
@@ -30,22 +29,7 @@ def plain_cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def vit() -> FrozenViT:
-    torch.manual_seed(0)
-    model = VisionTransformer(
-        img_size=56, patch_size=28, embed_dim=24, depth=4, num_heads=2, dynamic_img_size=True
-    ).eval()
-    backbone = Backbone(
-        name="tiny",
-        timm_id="tiny",
-        patch=28,
-        width=24,
-        blocks=4,
-        source="hub",
-        licence="none",
-        parameters=0,
-        description="random weights",
-    )
-    return FrozenViT(model, backbone)
+    return tiny.frozen(tiny.standard(patch_size=28))
 
 
 def test_self_sim_is_the_mean_over_all_token_pairs() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
 from splice.commands.progress import progress, show
+from splice.commands.run_options import add_checkpoints
 from splice.durations import duration
 from splice.errors import InputError
 from splice.options import Options, add_settings, chosen_settings, number, path
@@ -92,13 +93,7 @@ def _options(program: str) -> Options:
         metavar="ADDRESS",
         help="work on a Ray cluster: HOST:PORT, auto, or local for one on this machine",
     )
-    group.add_argument(
-        "--checkpoint-every",
-        type=number(0),
-        default=30.0,
-        metavar="S",
-        help="seconds between two checkpoints of a pair (30)",
-    )
+    add_checkpoints(group, 30.0, " of a pair")
     add_pair_options(parser)
     add_settings(parser)
     return parser

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 
+from splice.commands.backbone import load_backbone
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
 from splice.commands.progress import progress, show
 from splice.commands.systems import add_against, systems_of
@@ -61,9 +61,7 @@ def _evaluate(values: Namespace, settings: Settings) -> None:
 
     if not values.debug:
         warnings.simplefilter("ignore")
-    from splice.device import find_device
     from splice.evaluation import evaluate_folders
-    from splice.features import FrozenViT
     from splice.images import write_atomically
     from splice.score_table import format_markdown, format_text, write_csv, write_json
 
@@ -76,13 +74,7 @@ def _evaluate(values: Namespace, settings: Settings) -> None:
     for problem in pairs.problems:
         told.say(f"left out: {problem}")
     try:
-        weights = Path(settings.weights).expanduser() if settings.weights else None
-        vit = FrozenViT.load(
-            settings.backbone,
-            device=find_device(settings.device),
-            weights=weights,
-            progress=told.fetching,
-        )
+        vit = load_backbone(settings, told)
         told.count(0, len(pairs.pairs), "pair")
         found = evaluate_folders(
             vit,

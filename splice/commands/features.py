@@ -9,11 +9,14 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splice.backbones import DEFAULT_BACKBONE, find_backbone
+from splice.backbones import find_backbone
+from splice.commands.backbone import load_backbone
 from splice.commands.progress import Silent, progress
+from splice.commands.run_options import add_blocks, blocks_of
 from splice.errors import InputError
-from splice.options import Options, number, path
+from splice.options import Options, add_settings, chosen_settings, number, path
 from splice.presets import nearest
+from splice.settings import Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,11 +46,12 @@ def main(arguments: list[str], program: str) -> int:
         SpliceError: whatever else ends it.
     """
     values = _options(program).parse(arguments)
-    _check(values)
+    settings = chosen_settings(values)
+    _check(values, settings)
     told = progress(values.quiet)
     try:
         with _folder(values) as folder:
-            for file in _run(values, folder, told):
+            for file in _run(values, settings, folder, told):
                 print(file)
     finally:
         told.close()
@@ -64,13 +68,7 @@ def _options(program: str) -> Options:
         metavar="NAME",
         help=f"of feature: {', '.join(KINDS)}; by default keys and self-similarity",
     )
-    parser.add_argument(
-        "--block",
-        nargs="+",
-        action="extend",
-        metavar="N",
-        help="blocks, from 1; or all; by default the deepest",
-    )
+    add_blocks(parser)
     parser.add_argument(
         "--point",
         type=_point,
@@ -98,18 +96,12 @@ def _options(program: str) -> Options:
     )
     parser.add_argument("--save-features", type=path, metavar="FILE", help="as safetensors")
     parser.add_argument(
-        "--backbone", default=DEFAULT_BACKBONE, metavar="NAME", help="the vision transformer"
-    )
-    parser.add_argument("--weights", type=path, metavar="FILE", help="of its weights")
-    parser.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps"
-    )
-    parser.add_argument(
         "--output",
         type=path,
         metavar="DIR",
         help="folder to write to; by default a new one, outputs/<image>--features",
     )
+    add_settings(parser, "backbone", "weights", "device")
     return parser
 
 
@@ -120,7 +112,7 @@ def _point(text: str) -> tuple[float, float]:
     return float(parts[0]), float(parts[1])
 
 
-def _check(values: Namespace) -> None:
+def _check(values: Namespace, settings: Settings) -> None:
     """Refuse what cannot work before anything slow."""
     for kind in values.kind or ():
         if kind not in KINDS:
@@ -134,22 +126,22 @@ def _check(values: Namespace) -> None:
         )
     if values.size > 2048:
         raise InputError(f"--size cannot be {values.size}: it should be at most 2048.")
-    values.block = _blocks(values)
+    values.block = _blocks(values, settings)
     from splice.images import check_picture
 
     for picture in values.pictures:
         check_picture(picture)
 
 
-def _blocks(values: Namespace) -> Any:
-    words = [part for word in values.block or ["deepest"] for part in word.split(",") if part]
-    if words in (["all"], ["deepest"]):
-        return words[0]
-    last = find_backbone(values.backbone).blocks
+def _blocks(values: Namespace, settings: Settings) -> Any:
+    words = blocks_of(values.block or ["deepest"])
+    if isinstance(words, str):
+        return words
+    last = find_backbone(settings.backbone).blocks
     for word in words:
         if not (word.isdecimal() and 1 <= int(word) <= last):
             raise InputError(
-                f"--block cannot be {word}: {values.backbone} has blocks 1 to {last}; "
+                f"--block cannot be {word}: {settings.backbone} has blocks 1 to {last}; "
                 "all stands for every one of them."
             )
     return [int(word) for word in words]
@@ -164,13 +156,11 @@ def _folder(values: Namespace) -> RunFolder:
     return RunFolder.numbered(OUTPUTS, f"{name}--features")
 
 
-def _run(values: Namespace, folder: RunFolder, told: Silent) -> list[Path]:
+def _run(values: Namespace, settings: Settings, folder: RunFolder, told: Silent) -> list[Path]:
     import warnings
 
     if not values.debug:
         warnings.simplefilter("ignore")
-    from splice.device import find_device
-    from splice.features import FrozenViT
     from splice.images import read_image
     from splice.visualize.looking import look
     from splice.visualize.maps import patch_at
@@ -179,12 +169,7 @@ def _run(values: Namespace, folder: RunFolder, told: Silent) -> list[Path]:
     if values.point is not None:
         (x, y), (_, height, width) = values.point, images[0].shape
         patch_at(x, y, width, height, (1, 1))
-    vit = FrozenViT.load(
-        values.backbone,
-        device=find_device(values.device),
-        weights=values.weights,
-        progress=told.fetching,
-    )
+    vit = load_backbone(settings, told)
     told.close()
     names = [picture.stem for picture in values.pictures]
     seen = look(images, vit, values.block, size=values.size, names=names)
@@ -193,7 +178,7 @@ def _run(values: Namespace, folder: RunFolder, told: Silent) -> list[Path]:
         folder.write(name, _png(picture))
         written.append(folder.path / name)
     if values.save_features is not None:
-        _save(seen, values)
+        _save(seen, values, settings)
         written.append(values.save_features)
     return written
 
@@ -217,14 +202,14 @@ def _pictures(seen: Look, values: Namespace) -> list[tuple[str, Image.Image]]:
     return pictures
 
 
-def _save(seen: Look, values: Namespace) -> None:
+def _save(seen: Look, values: Namespace, settings: Settings) -> None:
     """Features as safetensors, with what they are of in the metadata."""
     import safetensors.torch
 
     from splice.images import write_atomically
 
     about = {
-        "backbone": values.backbone,
+        "backbone": settings.backbone,
         "pictures": [str(picture) for picture in values.pictures],
         "grids": [list(features.grid) for features in seen.features],
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from splice.commands.progress import Silent, duration, progress
+from splice.commands.run_options import add_blocks, add_run_options, blocks_of
 from splice.inversion.settings import (
     FEATURES,
     INVERSION_PRESETS,
@@ -79,13 +80,7 @@ def main(arguments: list[str], program: str) -> int:
 def _options(program: str) -> Options:
     parser = Options(program, _DESCRIPTION, usage=_USAGE)
     parser.add_argument("pictures", nargs="+", type=path, metavar="IMAGE", help="to invert")
-    parser.add_argument(
-        "--block",
-        nargs="+",
-        action="extend",
-        metavar="N",
-        help="blocks, from 1; or all; by default the deepest",
-    )
+    add_blocks(parser)
     parser.add_argument(
         "--preset",
         default=INVERSION_PRESETS[0],
@@ -100,24 +95,7 @@ def _options(program: str) -> Options:
         metavar="N",
         help="inversions in one batch; by default 1 on a CPU, on a GPU what its memory takes",
     )
-    parser.add_argument(
-        "--output",
-        type=path,
-        metavar="DIR",
-        help="folder of the run; by default a new one, outputs/<image>--<feature>",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the unfinished run in the folder, if there is one",
-    )
-    parser.add_argument(
-        "--checkpoint-every",
-        type=number(0),
-        default=120.0,
-        metavar="S",
-        help="seconds between two checkpoints (120)",
-    )
+    add_run_options(parser, "outputs/<image>--<feature>", checkpoint_every=120.0)
     return parser
 
 
@@ -126,9 +104,8 @@ def _changes(values: Namespace) -> dict[str, Any]:
     given = {name: getattr(values, name) for name in _SETTINGS}
     changes = {name: value for name, value in given.items() if value is not None}
     if values.block is not None:
-        # `--block 1,3` is understood as `--block 1 3` is.
-        blocks = [part for word in values.block for part in word.split(",") if part]
-        changes["blocks"] = blocks[0] if blocks in (["all"], ["deepest"]) else tuple(blocks)
+        blocks = blocks_of(values.block)
+        changes["blocks"] = blocks if isinstance(blocks, str) else tuple(blocks)
     return changes
 
 

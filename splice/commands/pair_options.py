@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splice.commands.backbone import load_backbone
 from splice.options import Options, number, path
 
 if TYPE_CHECKING:
@@ -106,12 +107,9 @@ def _embedding(settings: Settings) -> Callable[[Sequence[Path]], np.ndarray]:
         import torch
 
         from splice.device import find_device
-        from splice.features import FrozenViT
         from splice.images import read_image
 
-        device = find_device(settings.device)
-        weights = Path(settings.weights).expanduser() if settings.weights else None
-        vit = FrozenViT.load(settings.backbone, device=device, weights=weights)
+        vit, device = load_backbone(settings), find_device(settings.device)
         last = vit.blocks
         with torch.inference_mode():
             images = (read_image(p, short_side=224)[None].to(device) for p in pictures)

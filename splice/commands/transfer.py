@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splice.commands.progress import Silent, duration, progress, show
+from splice.commands.run_options import add_run_options
 from splice.errors import InputError
-from splice.options import Options, add_settings, chosen_settings, number, path
+from splice.options import Options, add_settings, chosen_settings, path
 from splice.settings import Settings
 from splice.stopping import deferred
 
@@ -57,24 +58,7 @@ def _options(program: str) -> Options:
         metavar="STRUCTURE APPEARANCE",
         help="two pictures, or a folder with A/ and B/; by default the sample pair",
     )
-    parser.add_argument(
-        "--output",
-        type=path,
-        metavar="DIR",
-        help="folder of the run; by default a new one, outputs/<structure>--<appearance>",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the unfinished run in the folder, if there is one",
-    )
-    parser.add_argument(
-        "--checkpoint-every",
-        type=number(0),
-        default=30.0,
-        metavar="S",
-        help="seconds between two checkpoints (30)",
-    )
+    add_run_options(parser, "outputs/<structure>--<appearance>", checkpoint_every=30.0)
     add_settings(parser)
     return parser
 

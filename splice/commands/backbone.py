@@ -1,0 +1,33 @@
+"""The backbone that a command line names, loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from splice.commands.progress import Silent
+from splice.settings import Settings
+
+if TYPE_CHECKING:
+    from splice.features import FrozenViT
+
+
+def load_backbone(settings: Settings, told: Silent | None = None) -> FrozenViT:
+    """The backbone of these settings on their device.
+
+    Args:
+        settings: that name it, its weights, and the device.
+        told: is told of a download, if there is one.
+
+    Raises:
+        SpliceError: it is not known, or its weights cannot be had.
+    """
+    from splice.device import find_device
+    from splice.features import FrozenViT
+
+    return FrozenViT.load(
+        settings.backbone,
+        device=find_device(settings.device),
+        weights=Path(settings.weights).expanduser() if settings.weights else None,
+        progress=None if told is None else told.fetching,
+    )

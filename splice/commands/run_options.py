@@ -1,0 +1,58 @@
+"""Options that several commands have alike: of runs that can be resumed, and of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from splice.options import Options, number, path
+
+
+def add_run_options(parser: Options, default: str, checkpoint_every: float) -> None:
+    """Offer the folder of a run, and how the run survives interruptions.
+
+    Args:
+        parser: of the command.
+        default: the folder that is taken without `--output`, for the help.
+        checkpoint_every: seconds between two checkpoints, by default.
+    """
+    parser.add_argument(
+        "--output",
+        type=path,
+        metavar="DIR",
+        help=f"folder of the run; by default a new one, {default}",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the unfinished run in the folder, if there is one",
+    )
+    add_checkpoints(parser, checkpoint_every)
+
+
+def add_checkpoints(parser: Any, seconds: float, of: str = "") -> None:
+    """Offer how often the state is saved, to a parser or a group of its options."""
+    parser.add_argument(
+        "--checkpoint-every",
+        type=number(0),
+        default=seconds,
+        metavar="S",
+        help=f"seconds between two checkpoints{of} ({seconds:g})",
+    )
+
+
+def add_blocks(parser: Options) -> None:
+    """Offer the blocks of the backbone that a command is about."""
+    parser.add_argument(
+        "--block",
+        nargs="+",
+        action="extend",
+        metavar="N",
+        help="blocks, from 1; or all; by default the deepest",
+    )
+
+
+def blocks_of(words: Sequence[str]) -> str | list[str]:
+    """`all`, `deepest`, or the blocks one by one; `--block 1,3` says the same as `--block 1 3`."""
+    blocks = [part for word in words for part in word.split(",") if part]
+    return blocks[0] if blocks in (["all"], ["deepest"]) else blocks
