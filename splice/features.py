@@ -247,7 +247,7 @@ class FrozenViT(nn.Module):
     def _patches(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch patches channels"], tuple[int, int]]:
-        """Embedded patches and their grid: the convolution as one product, faster to go back through."""
+        """Embedded patches and their grid; as one product, through which gradients go faster."""
         side = self.patch
         rows, columns = images.shape[-2] // side, images.shape[-1] // side
         cut = images.view(len(images), 3, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)

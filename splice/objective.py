@@ -4,6 +4,7 @@ The first three are the paper's (Splice, section 3.3, eq. 2-5); the others are t
 are in [0, 1]; every term is 0 for a perfect result.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -112,9 +113,19 @@ def patch_term(
         code_directions: random directions of codes; their length says how much meaning separates.
     """
     meaning = codes @ code_directions
-    ours = (output @ directions + meaning).T.contiguous().sort(-1).values
-    theirs = (target @ directions + meaning).T.contiguous().sort(-1).values
+    ours = _in_order((output @ directions + meaning).T.contiguous())
+    theirs = _in_order((target @ directions + meaning).T.contiguous())
     return (ours - theirs).abs().mean()
+
+
+def _in_order(values: Float[Tensor, "rows samples"]) -> Float[Tensor, "rows samples"]:
+    """Each row from the smallest to the largest value; on a CPU NumPy sorts several times faster."""
+    if values.device.type != "cpu":
+        return values.sort(-1).values
+    plain = values.detach().numpy()
+    if not values.requires_grad:
+        return torch.from_numpy(np.sort(plain, -1))
+    return values.gather(-1, torch.from_numpy(np.argsort(plain, -1)))
 
 
 def take_patches(

@@ -14,6 +14,9 @@ from splice.semantics import Semantics
 from splice.settings import PatchTerm
 from splice.views import View
 
+ONE = 2**40
+"""What stands for 1 where probabilities are whole numbers."""
+
 SHORT_SIDE = 256
 """Pixels of the short side that the scales of the settings are meant for."""
 
@@ -37,7 +40,7 @@ class MatchedPatches:
             settings: of the term.
         """
         self.settings, self.semantics = settings, semantics
-        self.cumulative = matches.cumsum(1)
+        self._cumulative = _one_sequence(matches)
         self._codes = semantics.structure_codes[0].flatten(1).T.contiguous()
         height, width = appearance.shape[-2:]
         self.shrink = max(1.0, min(height, width) / SHORT_SIDE)
@@ -103,12 +106,23 @@ class MatchedPatches:
         rows, columns = found.structure_grid
         patch_row = (top * rows).long().clamp(0, rows - 1)
         patch_column = (left * columns).long().clamp(0, columns - 1)
-        cumulative = self.cumulative[patch_row * columns + patch_column]
-        # Rounding may leave the last sum a little under 1.
-        chosen = torch.searchsorted(cumulative, choice[:, None])[:, 0]
-        chosen = chosen.clamp(max=cumulative.shape[1] - 1)
+        row = patch_row * columns + patch_column
+        asked = row * (2 * ONE) + (choice.to(torch.float32) * ONE).long()
+        others = found.appearance_grid[0] * found.appearance_grid[1]
+        chosen = torch.searchsorted(self._cumulative, asked, right=True) - row * others
         rows, columns = found.appearance_grid
         return (chosen // columns + within[0]) / rows, (chosen % columns + within[1]) / columns
+
+
+def _one_sequence(matches: Float[Tensor, "patches others"]) -> Int[Tensor, " sums"]:
+    """The cumulative sums of all rows as one rising sequence, so that one search serves all rows.
+
+    Row r runs from 2r to 2r + 1, in units of 1/`ONE`: whole numbers, as not every device has float64.
+    """
+    sums = matches.float().cumsum(1)
+    sums = (sums / sums[:, -1:] * ONE).long().clamp(0, ONE)
+    rows = torch.arange(len(sums), device=sums.device)
+    return (sums + rows[:, None] * (2 * ONE)).flatten()
 
 
 def _pixels(
