@@ -1,5 +1,6 @@
 """How large a picture fits: what a run needs, what there is, and what to say when it ran out."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,15 @@ FIXED_BYTES = 1_200_000_000
 
 BYTES_PER_PIXEL = 3_500
 """What a run takes for each pixel of the output: activations of the generator and their gradients."""
+
+_PHRASES = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "alloc_failed",
+)
+"""How torch's allocators, the standard library of C++, and CUDA's libraries say it."""
 
 _SHARE = 0.8
 """Of the free memory, what a run may plan with; the rest is left to others and to fluctuations."""
@@ -66,11 +76,19 @@ def largest_size(height: int, width: int, device: torch.device) -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, in torch's words or in Python's."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     text = str(error).lower()
-    phrases = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(phrase in text for phrase in phrases)
+    return isinstance(error, RuntimeError) and any(phrase in text for phrase in _PHRASES)
+
+
+def let_go(device: torch.device) -> None:
+    """Gives back to the device what nothing refers to any more."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.bands import paint_in_bands
 from splice.generator import UNet
 from splice.precision import autocast_of
 from splice.settings import GeneratorSettings, Optimiser, factor_at
@@ -66,14 +67,31 @@ class Painter:
     ) -> list[Float[Tensor, "1 3 ..."]]:
         """Pictures in [0, 1] for inputs, in one pass for all inputs of the same size.
 
+        Where memory is spared, every input has a pass of its own.
+
         Args:
             inputs: what the network is given, 1 × inputs × height × width each.
             dtype: precision of the convolutions.
         """
+
+        def paint(x: Tensor) -> Tensor:
+            return self.network(x.contiguous(memory_format=torch.channels_last))
+
         with autocast_of(self.device, dtype):
-            return batched(
-                lambda x: self.network(x.contiguous(memory_format=torch.channels_last)), inputs
-            )
+            if self.network.sparing:
+                return [paint(x) for x in inputs]
+            return batched(paint, inputs)
+
+    def paint_in_bands(
+        self,
+        read: Callable[[int, int], Float[Tensor, "1 inputs rows width"]],
+        height: int,
+        width: int,
+        dtype: torch.dtype,
+    ) -> Float[Tensor, "1 3 height width"]:
+        """A picture in [0, 1] for an input of any size, of which `read` gives rows from and to."""
+        with autocast_of(self.device, dtype):
+            return paint_in_bands(self.network, read, height, width)
 
     def learn(self, total: Float[Tensor, ""], progress: float, step: int, half: bool) -> bool:
         """One step of Adam and of the average, if everything is finite.

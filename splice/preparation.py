@@ -14,6 +14,7 @@ from splice.recolour import Recolouring
 from splice.semantics import Semantics, find_semantics, matching, transported_colours
 from splice.settings import Settings
 from splice.targets import Role
+from splice.views import View
 
 
 class Preparation:
@@ -43,16 +44,20 @@ class Preparation:
         return find_semantics(self.vit, self.structure, self.appearance, self.settings.meaning)
 
     @cached_property
-    def conditions(self) -> dict[Role, Tensor]:
-        """Codes and noise for every pixel of each picture; what is flat gets its texture from noise."""
+    def noise(self) -> dict[Role, Float[Tensor, "1 octaves ..."]]:
+        """Noise for every pixel of each picture, from which what is flat gets its texture."""
         random = torch.Generator().manual_seed(self.settings.seed)
         generator = self.settings.generator
-        conditions: dict[Role, Tensor] = {}
+        noise: dict[Role, Tensor] = {}
         for role in ("structure", "appearance"):
             codes = self.semantics.codes(role)
-            noise = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
-            conditions[role] = torch.cat([codes, generator.noise_level * noise.to(codes)], 1)
-        return conditions
+            drawn = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
+            noise[role] = generator.noise_level * drawn.to(codes)
+        return noise
+
+    def conditions(self, role: Role, view: View) -> Float[Tensor, "1 conditions height width"]:
+        """Codes and noise for every pixel of a view of a picture."""
+        return torch.cat([view.cut(self.semantics.codes(role)), view.cut(self.noise[role])], 1)
 
     @cached_property
     def matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:

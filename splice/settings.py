@@ -217,6 +217,12 @@ class Views(Section):
     blur: Fraction = Field(
         default=0.0, description="probability of a blurred view, structure image only"
     )
+    largest: int = Field(
+        default=1024,
+        ge=32,
+        le=8192,
+        description="most pixels along a view, which bounds the memory of large pictures",
+    )
     pool: int = Field(
         default=16,
         ge=0,

@@ -12,7 +12,7 @@ from torch import Tensor
 from splice import objective
 from splice.features import Features, FrozenViT, self_similarity
 from splice.settings import Depths, Settings, Term
-from splice.views import View, change_colours, draw_view, entire
+from splice.views import View, change_colours, draw_view, largest_middle, middle
 
 Role = Literal["structure", "appearance"]
 Image = Float[Tensor, "1 3 height width"]
@@ -66,9 +66,10 @@ class Targets:
         return self._once((role, index), *pool[index])
 
     def entire(self, role: Role) -> Target:
-        """The entire picture, unchanged."""
+        """The entire picture, unchanged; of one with too many pixels for a view, its middle."""
         image = self.images[role]
-        return self._once((role, -1), entire(image), image)
+        view = largest_middle(image, self.settings.views.largest)
+        return self._once((role, -1), view, view.cut(image))
 
     def forget(self, vit: FrozenViT) -> None:
         """Describes views anew from now on, with the same model in another precision."""
@@ -149,6 +150,5 @@ def _counts(term: object) -> bool:
 
 
 def _central_square(image: Image) -> Float[Tensor, "1 3 side side"]:
-    height, width = image.shape[-2:]
-    side = min(height, width)
-    return View((height - side) // 2, (width - side) // 2, side, side).cut(image)
+    side = min(image.shape[-2:])
+    return middle(image, side, side).cut(image)

@@ -6,9 +6,9 @@ yields a small record after every step to whoever watches.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from torch import Tensor
 from splice import objective
 from splice.errors import RunError
 from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
+from splice.memory import is_out_of_memory, let_go
 from splice.painter import Painter, batched
 from splice.precision import precision_of
 from splice.preparation import Preparation
@@ -29,6 +30,12 @@ TERMS = ("appearance", "structure", "identity", "pixel_identity", "local", "colo
 SKIPS_TO_FULL_PRECISION, SKIPS_TO_GIVING_UP = 3, 10
 """Steps in a row with a loss or gradient that is not finite, after which the loop goes to float32,
 and after which it ends."""
+
+IN_ONE_PIECE = 4
+"""Largest views' worth of pixels up to which a picture is painted in one piece: what a pixel takes to
+be painted is a small part of what it takes to be learnt from."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class Step:
         seconds: that the step took on the host.
         skipped: whether a loss or gradient was not finite, and nothing was learnt.
         precision: of the matrix products: "float32", "bfloat16" or "float16".
+        note: what has changed in the way that the run works, in a sentence, when it has.
     """
 
     step: int
@@ -51,6 +59,7 @@ class Step:
     seconds: float
     skipped: bool
     precision: str
+    note: str = ""
 
 
 class Transfer:
@@ -58,6 +67,7 @@ class Transfer:
 
     Attributes:
         step: steps done.
+        sparing: whether memory ran out, so that the run takes less of it and more time.
         painter: the generator, its average and its optimiser.
         prepared: what is found once for the pair.
         targets: views of both pictures and what outputs are compared with.
@@ -84,6 +94,7 @@ class Transfer:
             InputError: a precision that the device does not have.
         """
         self.settings, self.device, self.step = settings, torch.device(device), 0
+        self.sparing, self._note = False, ""
         self.dtype = precision_of(settings.precision, self.device)
         self.full_vit, self.first_vit = vit, vit.at_precision(self.dtype)
         self.vit = self.first_vit
@@ -96,28 +107,32 @@ class Transfer:
         pictures = (self.structure, self.appearance)
         self.prepared = Preparation(*pictures, settings, self.first_vit)
         self.targets = Targets(*pictures, settings, self.vit, vit, views)
-        inputs = self._input(self.structure, entire(self.structure), "structure").shape[1]
+        pixel = View(0, 0, 1, 1)
+        inputs = self._within_memory(
+            lambda: self._input(pixel.cut(self.structure), pixel, "structure").shape[1]
+        )
         self.painter = Painter(
             inputs, settings.generator, settings.optimiser, settings.seed, self.device
         )
+        self.painter.network.sparing = self.sparing
 
     def steps(self) -> Iterator[Step]:
         """Runs until `settings.steps` steps are done, and yields a record after each.
 
         Raises:
             RunError: ten steps in a row had a loss or gradient that is not finite.
+            RuntimeError, MemoryError: memory ran out, and again when it was spared.
         """
         while self.step < self.settings.steps:
             begun = time.perf_counter()
-            losses = self.losses()
-            half = self.dtype == torch.float16
-            learnt = self.painter.learn(losses["total"], self.progress, self.step, half)
+            random = (self.targets.random.get_state(), self.noise.get_state())
+            losses, learnt = self._within_memory(lambda random=random: self._learn(*random))
             precision = str(self.dtype).removeprefix("torch.")
             self.step += 1
             self._survive(learnt)
-            values = {name: loss.detach() for name, loss in losses.items()}
             seconds = time.perf_counter() - begun
-            yield Step(self.step, self.settings.steps, values, seconds, not learnt, precision)
+            steps, note, self._note = self.settings.steps, self._note, ""
+            yield Step(self.step, steps, losses, seconds, not learnt, precision, note)
 
     @property
     def progress(self) -> float:
@@ -126,10 +141,26 @@ class Transfer:
 
     @torch.no_grad()
     def picture(self) -> Float[Tensor, "3 height width"]:
-        """The entire structure image painted with the averaged weights, in [0, 1]."""
-        source = self._input(self.structure, entire(self.structure), "structure")
+        """The entire structure image painted with the averaged weights, in [0, 1].
+
+        A large one is painted in bands, and so is any once memory has run out.
+        """
+        height, width = self.structure.shape[-2:]
+
+        def read(top: int, bottom: int) -> Tensor:
+            rows = View(top, 0, bottom - top, width)
+            return self._input(rows.cut(self.structure), rows, "structure")
+
         with self.painter.averaged():
-            return self.painter.paint([source], self.dtype)[0][0]
+            largest = self.settings.views.largest
+            if not self.sparing and height * width <= IN_ONE_PIECE * largest**2:
+                try:
+                    return self.painter.paint([read(0, height)], self.dtype)[0][0]
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                let_go(self.device)
+            return self.painter.paint_in_bands(read, height, width, self.dtype)[0]
 
     def losses(self) -> dict[str, Float[Tensor, ""]]:
         """The terms of the next step, weighted, and their sum "total"."""
@@ -212,7 +243,7 @@ class Transfer:
         """What the generator gets of a view: its colours, codes of what it shows, and noise."""
         if self.settings.generator.input == "image":
             return image
-        return torch.cat([image * 2 - 1, view.cut(self.prepared.conditions[role])], 1)
+        return torch.cat([image * 2 - 1, self.prepared.conditions(role, view)], 1)
 
     def _look(self, outputs: list[Tensor], weights: Mapping[str, float]) -> list[Features]:
         """Features of the output, and of the reconstruction where a term asks for them.
@@ -226,6 +257,46 @@ class Transfer:
         compared = outputs if "identity" in weights else outputs[:1]
         seen = [resize_to_patches(image, patch, *sides) for image in compared]
         return batched(lambda images: self.vit(images, **wanted, short_side=None), seen)
+
+    def _learn(self, views: Tensor, noise: Tensor) -> tuple[dict[str, Float[Tensor, ""]], bool]:
+        """The terms of the next step, and whether they were finite and the painter learnt from them.
+
+        Args:
+            views: state of the generator of views before the step, so that a step that ran out of
+                memory draws the same again.
+            noise: likewise of the generator of noise.
+        """
+        self.targets.random.set_state(views)
+        self.noise.set_state(noise)
+        losses = self.losses()
+        half = self.dtype == torch.float16
+        learnt = self.painter.learn(losses["total"], self.progress, self.step, half)
+        return {name: loss.detach() for name, loss in losses.items()}, learnt
+
+    def _within_memory(self, work: Callable[[], T]) -> T:
+        """What the work gives; if memory runs out, it is done once more while memory is spared."""
+        try:
+            return work()
+        except (RuntimeError, MemoryError) as error:
+            if self.sparing or not is_out_of_memory(error):
+                raise
+        # Only here is the error gone, and with it all that the failed work held.
+        self._spare_memory()
+        return work()
+
+    def _spare_memory(self) -> None:
+        """From now on, parts are computed twice rather than kept, and pictures seen one by one."""
+        self.sparing = True
+        self._note = (
+            "memory ran out; the run goes on with less of it, in which a step takes a third longer"
+        )
+        self.full_vit, self.first_vit = self.full_vit.spared(), self.first_vit.spared()
+        self.vit = self.full_vit.at_precision(self.dtype)
+        self.targets.vit, self.targets.full_vit = self.vit, self.full_vit
+        self.prepared.vit = self.first_vit
+        if hasattr(self, "painter"):
+            self.painter.network.sparing = True
+        let_go(self.device)
 
     def _scale(self, kind: str, block: int) -> float:
         """What a term on features is divided by."""
@@ -241,6 +312,7 @@ class Transfer:
             )
         if self.skipped_in_a_row >= SKIPS_TO_FULL_PRECISION and self.dtype != torch.float32:
             self._compute_in(torch.float32)
+            self._note = f"{self.skipped_in_a_row} steps in a row were not finite; the run goes on in float32"
 
     def _compute_in(self, dtype: torch.dtype) -> None:
         self.dtype, self.vit = dtype, self.full_vit.at_precision(dtype)

@@ -45,20 +45,35 @@ def entire(image: Float[Tensor, "batch channels height width"]) -> View:
     return View(0, 0, image.shape[-2], image.shape[-1])
 
 
+def middle(image: Float[Tensor, "batch channels rows columns"], height: int, width: int) -> View:
+    """The middle of an image."""
+    rows, columns = image.shape[-2:]
+    return View((rows - height) // 2, (columns - width) // 2, height, width)
+
+
+def largest_middle(image: Float[Tensor, "batch channels height width"], largest: int) -> View:
+    """The entire image, or as much of its middle as has the pixels of a square of side `largest`."""
+    height, width = image.shape[-2:]
+    if height * width <= largest**2:
+        return entire(image)
+    share = largest / (height * width) ** 0.5
+    return middle(image, max(1, int(height * share)), max(1, int(width * share)))
+
+
 def draw_view(height: int, width: int, settings: Views, generator: torch.Generator) -> View:
     """A random square crop, perhaps mirrored.
 
-    Its side is U(crop, 1) times the height, never wider than the picture; it lies anywhere with
-    equal chance.
+    Its side is U(crop, 1) times the height, never wider than the picture nor larger than the settings
+    allow; it lies anywhere with equal chance.
 
     Args:
         height: of the picture, in pixels.
         width: of the picture, in pixels.
-        settings: the range of sides and the chance of a flip.
+        settings: the range of sides, the largest, and the chance of a flip.
         generator: on the CPU.
     """
     share = settings.crop + (1 - settings.crop) * _uniform(generator)
-    side = max(1, min(round(share * height), width, height))
+    side = max(1, min(round(share * height), width, height, settings.largest))
     top = int(torch.randint(0, height - side + 1, (), generator=generator))
     left = int(torch.randint(0, width - side + 1, (), generator=generator))
     return View(top, left, side, side, _uniform(generator) < settings.flip)

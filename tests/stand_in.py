@@ -22,6 +22,7 @@ class Step:
     seconds: float
     skipped: bool
     precision: str
+    note: str = ""
 
 
 class Transfer:

@@ -119,7 +119,10 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         losses = transfer.losses()
         progress = step / settings.steps
         structure, appearance = (twin.targets.draw(role) for role in ("structure", "appearance"))
-        conditions = twin.prepared.conditions
+        conditions = {
+            role: twin.prepared.conditions(role, entire(twin.targets.images[role]))
+            for role in ("structure", "appearance")
+        }
 
         def painted(image: Tensor, view: View, role: str, conditions=conditions) -> Tensor:
             rows = slice(view.top, view.top + view.height)
@@ -342,7 +345,7 @@ def test_the_picture_is_the_average_s_and_changes_nothing(vit):
     with torch.no_grad():
         for weight, average in zip(network.parameters(), transfer.painter.average, strict=True):
             weight.copy_(average)
-        conditions = transfer.prepared.conditions["structure"]
+        conditions = transfer.prepared.conditions("structure", entire(STRUCTURE[None]))
         expected = network(torch.cat([2 * STRUCTURE[None] - 1, conditions], 1))[0]
     torch.testing.assert_close(picture, expected)
 
