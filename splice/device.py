@@ -49,7 +49,7 @@ def describe_device(device: torch.device) -> dict[str, Any]:
             "memory_bytes": properties.total_memory,
             "cuda": torch.version.cuda,
         }
-    name = "Apple GPU" if device.type == "mps" else _processor()
+    name = "Apple GPU" if device.type == "mps" else processor()
     return {"type": str(device), "name": name, "threads": torch.get_num_threads()}
 
 
@@ -84,7 +84,8 @@ def _process_peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, as far as the operating system tells."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
             for line in file:

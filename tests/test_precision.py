@@ -1,13 +1,15 @@
 """Names of precisions, and what computes in them."""
 
 import contextlib
-import platform
-from pathlib import Path
+import json
 
 import pytest
 import torch
 
+from splice import machine
+from splice.device import processor
 from splice.errors import InputError
+from splice.machine import bfloat16_is_faster
 from splice.precision import autocast_of, precision_of
 
 CPU = torch.device("cpu")
@@ -25,14 +27,34 @@ def test_float16_needs_a_gpu(device):
     assert precision_of("fp16", torch.device("cuda")) == torch.float16
 
 
-def test_automatic_precision_on_this_cpu():
-    """What the kernel says about the processor."""
-    information = Path("/proc/cpuinfo")
-    if platform.machine() != "x86_64" or not information.exists():
-        pytest.skip("not a Linux machine of that kind")
-    flags = information.read_text()
-    has = "avx512_bf16" in flags or "amx_bf16" in flags
-    assert precision_of("auto", CPU) == (torch.bfloat16 if has else torch.float32)
+@pytest.mark.parametrize("faster", [True, False])
+def test_automatic_precision_on_a_cpu_is_what_was_measured(faster, tmp_path, monkeypatch):
+    monkeypatch.setenv("SPLICE_CACHE", str(tmp_path))
+    answers = {f"{processor()}, torch {torch.__version__}": faster}
+    (tmp_path / "machine.json").write_text(json.dumps(answers))
+    assert precision_of("auto", CPU) == (torch.bfloat16 if faster else torch.float32)
+
+
+def test_a_machine_is_measured_once(tmp_path):
+    folder = tmp_path / "new"
+    answer = bfloat16_is_faster(folder)
+    (kept,) = json.loads((folder / "machine.json").read_text()).values()
+    assert kept is answer
+    (folder / "machine.json").write_text("{broken")
+    assert bfloat16_is_faster(folder) in (True, False)
+    assert len(json.loads((folder / "machine.json").read_text())) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert bfloat16_is_faster(tmp_path / "file") in (True, False)
+
+
+def test_emulated_bfloat16_is_not_taken(monkeypatch):
+    """Products that take three times as long in bfloat16 as in float32."""
+    seconds = {torch.float32: 1.0, torch.bfloat16: 3.0}
+    monkeypatch.setattr(machine, "_seconds", lambda _f, _i, dtype: seconds[dtype])
+    assert machine.measured_share() == pytest.approx(3.0)
 
 
 def test_automatic_precision_elsewhere_is_float32():
