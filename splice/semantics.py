@@ -5,6 +5,7 @@ a few channels: the same part gets the same code in both. The coarse grid of pat
 pixels by a guided filter, so that codes change where the picture has edges.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,12 @@ Image = Float[Tensor, "1 3 height width"]
 
 BALANCING_ROUNDS = 30
 """Enough for the shares to settle within a percent."""
+
+GUIDED_SIDE = 512
+"""Short side, in pixels, at which the guided filter looks at larger pictures."""
+
+CHANNELS_AT_ONCE = 4
+"""Of a large picture's codes, which bounds the memory of making them."""
 
 
 @dataclass(frozen=True)
@@ -123,17 +130,34 @@ def guided_upsampling(
 
     Bilinear upsampling, then the guided filter with a colour guide (He, Sun, Tang, "Guided Image
     Filtering", TPAMI 2013, eq. 14-16): in each window the result is an affine function of the guide.
+    Of a picture whose short side is above `GUIDED_SIDE` pixels, these functions are found at that size
+    and brought to the picture's own (He, Sun, "Fast Guided Filter", 2015).
 
     Args:
         coarse: the map.
         guide: the picture, in [0, 1].
-        radius: of the window in pixels; 0 leaves the bilinear map as it is.
+        radius: of the window in pixels, at that size at most; 0 leaves the bilinear map as it is.
         tolerance: variance of colour below which a window counts as flat.
     """
-    fine = F.interpolate(coarse, size=guide.shape[-2:], mode="bilinear", align_corners=False)
-    radius = min(radius, (min(guide.shape[-2:]) - 1) // 2)
+    height, width = guide.shape[-2:]
+    shrink = min(height, width) / GUIDED_SIDE
+    if shrink <= 1:
+        radius = min(radius, (min(height, width) - 1) // 2)
+        if radius == 0:
+            return _resized(coarse, (height, width))
+        return _applied(*_window_functions(coarse, guide, radius, tolerance), guide)
     if radius == 0:
-        return fine
+        return _by_channels([coarse], guide, lambda fine: fine)
+    small = F.interpolate(guide, size=(round(height / shrink), round(width / shrink)), mode="area")
+    offset, slopes = _window_functions(coarse, small, radius, tolerance)
+    return _by_channels([offset, *slopes], guide, lambda o, *s: _applied(o, s, guide))
+
+
+def _window_functions(
+    coarse: Tensor, guide: Tensor, radius: int, tolerance: float
+) -> tuple[Tensor, list[Tensor]]:
+    """Offset and slopes of the affine functions of the guide, the mean of all windows of a pixel."""
+    fine = _resized(coarse, guide.shape[-2:])
     mean_guide, mean_fine = _window_mean(guide, radius), _window_mean(fine, radius)
     variance = {
         (i, j): _window_mean(guide[:, i : i + 1] * guide[:, j : j + 1], radius)
@@ -147,10 +171,33 @@ def guided_upsampling(
     ]
     slopes = _solve_symmetric(variance, covariance)
     offset = mean_fine - sum(slopes[i] * mean_guide[:, i : i + 1] for i in range(3))
-    result = _window_mean(offset, radius)
+    return _window_mean(offset, radius), [_window_mean(slope, radius) for slope in slopes]
+
+
+def _applied(offset: Tensor, slopes: Sequence[Tensor], guide: Tensor) -> Tensor:
+    result = offset
     for i in range(3):
-        result = result + _window_mean(slopes[i], radius) * guide[:, i : i + 1]
+        result = result + slopes[i] * guide[:, i : i + 1]
     return result
+
+
+def _by_channels(
+    maps: list[Tensor], guide: Tensor, function: Callable[..., Tensor]
+) -> Float[Tensor, "1 channels height width"]:
+    """What a function makes of maps at the size of the guide, a few channels at a time.
+
+    All channels of a pixel lie side by side in the result, where views are cut from it.
+    """
+    channels, (height, width) = maps[0].shape[1], guide.shape[-2:]
+    result = guide.new_empty(1, height, width, channels).movedim(-1, 1)
+    for first in range(0, channels, CHANNELS_AT_ONCE):
+        some = slice(first, first + CHANNELS_AT_ONCE)
+        result[:, some] = function(*(_resized(each[:, some], (height, width)) for each in maps))
+    return result
+
+
+def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def _whitened(keys: list[Tensor], channels: int) -> list[Tensor]:

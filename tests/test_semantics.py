@@ -6,6 +6,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
+from splice import semantics
 from splice.features import FrozenViT
 from splice.semantics import (
     find_semantics,
@@ -92,6 +93,34 @@ def test_edges_of_the_picture_become_edges_of_the_map():
     sharp = guided_upsampling(coarse, guide, 4, 1e-3)[0, 0, 8]
     assert float(smooth[6] - smooth[5]) == pytest.approx(0.125)
     assert float(sharp[6] - sharp[5]) > 0.3
+
+
+@pytest.mark.robustness
+@pytest.mark.parametrize("radius", [0, 2])
+def test_a_large_picture_gets_its_codes_by_few_channels_and_pixels(monkeypatch, radius):
+    """As with windows as many times larger as the picture is, in every channel, edges included."""
+    guide = 0.5 + 0.2 * torch.sin(torch.arange(96) / 15)[:, None] * torch.ones(1, 3, 96, 128)
+    guide[..., 49:] += 0.25  # an edge within a pixel of the small picture
+    coarse = torch.randn(1, 9, 4, 5, generator=tiny.generator())
+    coarse[..., 2:] += 3
+    whole = guided_upsampling(coarse, guide, 4 * radius, 1e-3)
+    monkeypatch.setattr(semantics, "GUIDED_SIDE", 24)
+    fast = guided_upsampling(coarse, guide, radius, 1e-3)
+    assert fast.shape == whole.shape
+    if radius == 0:
+        torch.testing.assert_close(fast, whole)
+    else:
+        smooth = guided_upsampling(coarse, guide, 0, 1e-3)
+        away = (whole - smooth).abs().mean()
+        assert (fast - whole).abs().mean() < 0.4 * away
+        step = (fast[..., 49] - fast[..., 48]).mean()
+        assert step > 0.7 * (whole[..., 49] - whole[..., 48]).mean() > 0.5
+    each = [guided_upsampling(coarse[:, i : i + 1], guide, radius, 1e-3) for i in range(9)]
+    torch.testing.assert_close(fast, torch.cat(each, 1))
+    # Where codes of pixels are looked up, no second copy is made of them.
+    flat = fast[0].flatten(1).T
+    assert flat.is_contiguous()
+    assert flat.data_ptr() == fast.data_ptr()
 
 
 @pytest.fixture(scope="module")
