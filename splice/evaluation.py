@@ -6,6 +6,7 @@ bootstrap interval over the pairs, and every comparison is paired.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,9 +232,9 @@ def evaluate(
             all systems have a picture.
     """
     names = [pair.name for pair in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"two pairs are named {twice!r}; give each its own name.")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise InputError(f"two pairs are named {name!r}; give each its own name.")
     missing = {
         system: tuple(name for name in names if name not in pictures)
         for system, pictures in systems.items()

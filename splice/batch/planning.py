@@ -1,8 +1,10 @@
 """What is left of a batch: which pairs are finished, which can go on, which are still to begin."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +58,16 @@ def settings_of(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     Raises:
         InputError: a setting that does not exist, or a value that it cannot have.
     """
-    return change_settings(settings, changes, "its settings") if changes else settings
+    if not changes:
+        return settings
+    # Settings are frozen, so they have a hash.
+    return _changed(settings, json.dumps(changes, sort_keys=True))  # pyright: ignore[reportArgumentType]
+
+
+@lru_cache(maxsize=20_000)
+def _changed(settings: Settings, changes: str) -> Settings:
+    """Kept, because every pair's are made twice: to check them, and to plan with them."""
+    return change_settings(settings, json.loads(changes), "its settings")
 
 
 def plan_batch(
