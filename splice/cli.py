@@ -42,12 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_help())
-        return 0 if arguments else 2
+        return _say(_help(), 0 if arguments else 2)
     if arguments[0] in ("-V", "--version"):
-        print(f"splice {__version__}")
-        return 0
+        return _say(f"splice {__version__}", 0)
     return run_command(arguments[0], arguments[1:], f"splice {arguments[0]}")
+
+
+def _say(text: str, status: int) -> int:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        return _unheard()
+    return status
+
+
+def _unheard() -> int:
+    """What to do when the reader of our output has gone, as in `splice … | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def run_command(name: str, arguments: Sequence[str], program: str) -> int:
@@ -70,9 +82,8 @@ def run_command(name: str, arguments: Sequence[str], program: str) -> int:
     except (Stopped, KeyboardInterrupt) as stop:
         print("splice: stopped", file=sys.stderr)
         return stop.exit_status if isinstance(stop, Stopped) else 130
-    except BrokenPipeError:  # the reader of our output has gone, as in `splice … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        return _unheard()
     except SpliceError as error:
         return _fail(str(error), error.exit_status, debug)
     except ModuleNotFoundError as error:

@@ -576,3 +576,21 @@ def test_weights_that_are_not_there(tmp_path, monkeypatch, capsys, line, status,
     for word in words:
         assert word in error
     assert len(error.splitlines()) == 1 or "fetching" in error
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["weights", "list"]])
+def test_a_reader_that_has_gone_is_no_traceback(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "splice", *arguments],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == 1
