@@ -22,7 +22,8 @@ SHORT_SIDE, LONG_SIDE = 224, 480
 LEARNING_RATE, BETAS = 2e-3, (0.0, 0.99)
 WEIGHTS = {"appearance": 1.0, "structure": 0.1, "identity": 0.1}
 
-Picture = Float[Tensor, "3 height width"]
+Picture = Float[Tensor, "3 _height _width"]
+"""Of any size: pictures of one call need not be of the same."""
 
 
 class Extractor:
@@ -247,7 +248,7 @@ class LiteralLoop:
     def structure_view(self) -> Picture:
         """A random square of the structure image, perhaps mirrored, in other colours, blurred."""
         view = self.appearance_view(self.structure)
-        if self._uniform(0, 1) < 0.5:
+        if self._uniform(0.0, 1.0) < 0.5:
             changes = (
                 lambda x: transforms.adjust_brightness(x, self._uniform(0.6, 1.4)),
                 lambda x: transforms.adjust_contrast(x, self._uniform(0.6, 1.4)),
@@ -256,19 +257,19 @@ class LiteralLoop:
             )
             for index in torch.randperm(len(changes), generator=self.random).tolist():
                 view = changes[index](view)
-        if self._uniform(0, 1) < 0.2:
-            view = transforms.gaussian_blur(view, [3, 3], [self._uniform(0.1, 2)])
+        if self._uniform(0.0, 1.0) < 0.2:
+            view = transforms.gaussian_blur(view, [3, 3], [self._uniform(0.1, 2.0)])
         return view
 
     def appearance_view(self, picture: Picture | None = None) -> Picture:
         """A random square of a picture, the appearance image by default, perhaps mirrored."""
         picture = self.appearance if picture is None else picture
         height, width = picture.shape[1:]
-        side = min(round(self._uniform(0.95, 1) * height), height, width)
+        side = min(round(self._uniform(0.95, 1.0) * height), height, width)
         top = int(torch.randint(height - side + 1, (), generator=self.random))
         left = int(torch.randint(width - side + 1, (), generator=self.random))
         view = transforms.crop(picture, top, left, side, side)
-        return transforms.horizontal_flip(view) if self._uniform(0, 1) < 0.5 else view
+        return transforms.horizontal_flip(view) if self._uniform(0.0, 1.0) < 0.5 else view
 
     def _uniform(self, low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=self.random))
