@@ -61,6 +61,22 @@ def test_runs_are_found_in_the_order_in_which_people_count(outputs):
     assert [entry.name for entry in find_runs(outputs.folder / "10")] == ["10"]
 
 
+def test_a_killed_run_is_shown_with_its_picture_so_far(outputs, tmp_path):
+    """After a SIGKILL, there is a checkpoint and what was written with it, but no record."""
+    shutil.copytree(outputs.folder / "11", tmp_path / "11")
+    assert (tmp_path / "11" / "checkpoint.safetensors").is_file()
+    (tmp_path / "11" / "run.json").unlink()
+    (entry,) = find_runs(tmp_path)
+    assert (entry.name, entry.state, entry.done) == ("11", "unfinished", 4)
+    write_gallery(tmp_path / "report.html", [entry], title="killed")
+    (card,) = html_pages.read(tmp_path / "report.html").all("article")
+    assert "unfinished 4 steps" in card.text
+    (figure,) = card.all("figure", data_role="output")
+    with Image.open(tmp_path / "11" / "output.png") as output:
+        shown = html_pages.picture(figure.all("img")[0].attributes["src"], tmp_path)
+        assert _apart(shown, output) < 3
+
+
 def test_folders_without_runs(tmp_path):
     with pytest.raises(InputError, match="holds no runs"):
         find_runs(tmp_path)

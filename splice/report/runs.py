@@ -13,7 +13,7 @@ from splice.batch.journal import read_journal
 from splice.checkpoint import flat
 from splice.errors import InputError
 from splice.metrics import BETTER
-from splice.outputs import LOSSES_TABLE, PICTURE, RECORD
+from splice.outputs import CHECKPOINT, LOSSES_TABLE, PICTURE, RECORD
 
 _FIXED = ("step", "seconds", "skipped", "precision")
 
@@ -66,13 +66,15 @@ class RunEntry:
 
     @property
     def steps(self) -> int:
-        """That the run was asked for."""
+        """That the run was asked for; 0 where there is no record yet."""
         return int(_number(self.settings.get("steps")) or 0)
 
     @property
     def done(self) -> int:
         """Steps that are done."""
-        return int(_number(self.record.get("steps")) or 0)
+        if self.record:
+            return int(_number(self.record.get("steps")) or 0)
+        return int(max((points[-1][0] for points in self.losses().values() if points), default=0))
 
     @property
     def seconds(self) -> float | None:
@@ -120,10 +122,10 @@ def find_runs(outputs: Path) -> list[RunEntry]:
     """
     if not outputs.is_dir():
         raise InputError(f"{outputs} is not a folder; name one that 'splice batch' has written.")
-    if (outputs / RECORD).is_file():
+    if _is_run(outputs):
         return [_entry(outputs, {})]
     ends = read_journal(outputs)
-    folders = {path.name: path for path in outputs.iterdir() if (path / RECORD).is_file()}
+    folders = {path.name: path for path in outputs.iterdir() if _is_run(path)}
     folders |= {name: outputs / name for name in ends if "/" not in name and "\\" not in name}
     entries = [_entry(folder, ends.get(name, {})) for name, folder in folders.items()]
     if not entries:
@@ -132,6 +134,11 @@ def find_runs(outputs: Path) -> list[RunEntry]:
             f"written, with {RECORD} in each run's folder."
         )
     return sorted(entries, key=lambda entry: natural(entry.name))
+
+
+def _is_run(folder: Path) -> bool:
+    # A run that was killed has a checkpoint, and no record yet.
+    return (folder / RECORD).is_file() or (folder / CHECKPOINT).is_file()
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
