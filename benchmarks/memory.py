@@ -3,13 +3,14 @@
     python benchmarks/memory.py --sizes 128 256 512 --device cpu --steps 6
 
 Every size is measured in a process of its own, on a synthetic pair of aspect 4:3. Prints a Markdown
-table; on a CUDA device the memory is the device's, else the process's.
+table, a row as soon as it is known; on a CUDA device the memory is the device's, else the process's.
 """
 
 import json
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 import tyro
@@ -19,16 +20,29 @@ import tyro
 class Options:
     """Measure a run's peak memory and the seconds of a step, by the size of the output."""
 
-    sizes: tuple[int, ...] = (128, 256, 384, 512, 768, 1080)
+    sizes: tuple[int, ...] = (128, 256, 512, 1024, 2160)
     """Short sides of the output, in pixels."""
     preset: str = "default"
     """Preset to run."""
     device: str = "cpu"
     """Device to run on."""
     steps: int = 6
-    """Steps to do; the first two are left out of the time."""
+    """Steps to do; the first two, which describe views and warm up, are left out of the time."""
+    spare: bool = False
+    """Measure runs as they go on once memory has run out."""
     only: bool = False
     """Measure the first size in this process, and print the numbers as JSON."""
+
+
+COLUMNS = (
+    ("short side", "{size}"),
+    ("output", "{width} x {size}"),
+    ("peak memory", "{peak:.2f} GB"),
+    ("the estimate", "{estimate:.2f} GB"),
+    ("start", "{start:.1f} s"),
+    ("a step", "{step:.2f} s"),
+    ("the picture", "{picture:.1f} s"),
+)
 
 
 def main(options: Options) -> None:
@@ -36,29 +50,24 @@ def main(options: Options) -> None:
     if options.only:
         print(json.dumps(measure(options, options.sizes[0])))
         return
-    print("| short side | output | peak memory | seconds a step |\n|---:|---:|---:|---:|")
+    print("| " + " | ".join(name for name, _ in COLUMNS) + " |\n" + "|---:" * len(COLUMNS) + "|")
     for size in options.sizes:
         arguments = [f"--sizes={size}", f"--preset={options.preset}", f"--device={options.device}"]
-        done = subprocess.run(
-            [sys.executable, __file__, *arguments, f"--steps={options.steps}", "--only"],
-            stdout=subprocess.PIPE,
-            check=True,
-        )
+        arguments += [f"--steps={options.steps}", *(["--spare"] if options.spare else [])]
+        command = [sys.executable, __file__, *arguments, "--only"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
         found = json.loads(done.stdout)
-        print(
-            f"| {size} | {found['width']} x {size} | {found['bytes'] / 1e9:.2f} GB "
-            f"| {found['seconds']:.2f} |",
-            flush=True,
-        )
+        print("| " + " | ".join(form.format(**found) for _, form in COLUMNS) + " |", flush=True)
 
 
 def measure(options: Options, size: int) -> dict[str, float]:
-    """Some steps and one picture of that size."""
+    """Some steps and one picture of that size: bytes / 1e9, and seconds."""
     import torch
 
     from splice.device import find_device, peak_memory
     from splice.features import FrozenViT
     from splice.images import resize_short_side
+    from splice.memory import needed_memory
     from splice.presets import load_preset
     from splice.transfer import Transfer
 
@@ -67,19 +76,31 @@ def measure(options: Options, size: int) -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
     pair = [resize_short_side(torch.rand(3, 24, 32, generator=generator), size) for _ in range(2)]
     vit = FrozenViT.load(settings.backbone, device=device)
+    begun = time.perf_counter()
     transfer = Transfer(pair[0], pair[1], settings, vit, device)
+    if options.spare:
+        transfer.spare_memory()
+    start = time.perf_counter() - begun
     seconds = []
+    begun = time.perf_counter()
     for step in transfer.steps():
-        float(step.losses["total"])
-        seconds.append(step.seconds)
+        float(step.losses["total"])  # waits for the device
+        seconds.append(time.perf_counter() - begun)
         if step.step >= options.steps:
             break
-    transfer.picture()
+        begun = time.perf_counter()
+    begun = time.perf_counter()
+    height, width = transfer.picture().cpu().shape[1:]
+    picture = time.perf_counter() - begun
     peak = peak_memory(device)
     return {
-        "width": pair[0].shape[2],
-        "bytes": peak.get("device_bytes", peak["process_bytes"]),
-        "seconds": statistics.median(seconds[2:] or seconds),
+        "size": size,
+        "width": width,
+        "peak": peak.get("device_bytes", peak["process_bytes"]) / 1e9,
+        "estimate": needed_memory(height, width, settings.views) / 1e9,
+        "start": start,
+        "step": statistics.median(seconds[2:] or seconds),
+        "picture": picture,
     }
 
 

@@ -1,19 +1,27 @@
 """How large a picture fits: what a run needs, what there is, and what to say when it ran out."""
 
 import gc
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from splice.errors import RunError
-from splice.settings import MAX_SIZE, MIN_SIZE
+from splice.settings import MAX_SIZE, MIN_SIZE, Views
 
-FIXED_BYTES = 1_200_000_000
+FIXED_BYTES = 1_250_000_000
 """What a run takes whatever its size: libraries, the backbone and its features."""
 
-BYTES_PER_PIXEL = 3_500
-"""What a run takes for each pixel of the output: activations of the generator and their gradients."""
+BYTES_PER_VIEW_PIXEL = 3_300
+"""What a run takes for each pixel that a step learns from: activations of the generator, twice."""
+
+BYTES_PER_PIXEL = 420
+"""What a run takes for each pixel of the output: codes and noise of both pictures, and the painting."""
+
+USUAL_VIEWS = Views()
+"""Those of the preset `default`."""
 
 _PHRASES = (
     "out of memory",
@@ -28,13 +36,26 @@ _SHARE = 0.8
 """Of the free memory, what a run may plan with; the rest is left to others and to fluctuations."""
 
 
-def needed_memory(height: int, width: int) -> int:
+def needed_memory(height: int, width: int, views: Views = USUAL_VIEWS) -> int:
     """About how many bytes a run with the default preset takes for an output of that size.
 
-    Both constants lie a little above the peaks that `benchmarks/memory.py` measured on the CPU (see
+    The constants lie a little above the peaks that `benchmarks/memory.py` measured on the CPU (see
     docs/robustness.md); another backbone, or another size at which it sees, changes the fixed part.
+
+    Args:
+        height: of the output, in pixels.
+        width: likewise.
+        views: of the run, whose largest one bounds what a step takes.
     """
-    return FIXED_BYTES + BYTES_PER_PIXEL * height * width
+    return round(FIXED_BYTES + _growing(height, width, views))
+
+
+def _growing(height: int | float, width: int | float, views: Views) -> float:
+    """What grows with the size."""
+    learnt = min(height, width, views.largest) ** 2
+    if views.entire_every:
+        learnt += min(height * width, views.largest**2)
+    return float(BYTES_PER_VIEW_PIXEL * learnt + BYTES_PER_PIXEL * height * width)
 
 
 def free_memory(device: torch.device) -> int:
@@ -45,16 +66,55 @@ def free_memory(device: torch.device) -> int:
         return free + unused
     import psutil
 
-    return psutil.virtual_memory().available
+    return int(min(psutil.virtual_memory().available, left_to_container()))
 
 
-def largest_size(height: int, width: int, device: torch.device) -> int:
+def own_memory(device: torch.device) -> int:
+    """Bytes that this process holds on the device, and that end with it."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+def left_to_container(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Bytes that Linux still lets this container have; infinity where it sets no limit.
+
+    Beyond them the process is killed, although the machine may have memory left.
+
+    Args:
+        root: where control groups are shown, of version 2 or 1.
+    """
+    folders = (
+        (root, "memory.max", "memory.current", "inactive_file"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    )
+    for folder, most, used, cache in folders:
+        try:
+            limit = int((folder / most).read_text())
+            taken = int((folder / used).read_text())
+            rows = (row.split() for row in (folder / "memory.stat").read_text().splitlines())
+            # Files that were read stay in memory only until something else wants it.
+            return float(max(0, limit - taken + int(dict(rows).get(cache, 0))))
+        except (OSError, ValueError):  # no such file, or "max" for no limit
+            continue
+    return float("inf")
+
+
+def largest_size(
+    height: int,
+    width: int,
+    device: torch.device,
+    views: Views = USUAL_VIEWS,
+) -> int:
     """The largest short side, in pixels, with which a run of such a picture fits the device.
 
     Args:
         height: of the structure image, in pixels.
         width: likewise.
         device: to run on.
+        views: of the run.
 
     Returns:
         At most the picture's own short side, and a size that `--size` takes.
@@ -62,16 +122,22 @@ def largest_size(height: int, width: int, device: torch.device) -> int:
     Raises:
         RunError: there is not even memory for the smallest size.
     """
-    room = free_memory(device) * _SHARE - FIXED_BYTES
-    short, long = min(height, width), max(height, width)
-    pixels = max(0.0, room / BYTES_PER_PIXEL)
-    size = int((pixels * short / long) ** 0.5)
-    if size < MIN_SIZE:
+    free = free_memory(device)
+    size = _largest_within(free * _SHARE - FIXED_BYTES, height, width, views)
+    if size is None:
         raise RunError(
-            f"{free_memory(device) / 1e9:.1f} GB of memory are free on {device}, too little for "
-            "any run; end other programs first."
+            f"{free / 1e9:.1f} GB of memory are free on {device}, too little for any run; end "
+            "other programs first."
         )
-    return max(MIN_SIZE, min(size, short, MAX_SIZE))
+    return size
+
+
+def _largest_within(room: float, height: int, width: int, views: Views) -> int | None:
+    """The largest size whose growing part has room; None if there is none."""
+    short, aspect = min(height, width), max(height, width) / min(height, width)
+    sizes = range(MIN_SIZE, max(MIN_SIZE, min(short, MAX_SIZE)) + 1)
+    many = bisect_right(sizes, room, key=lambda size: _growing(size, size * aspect, views))
+    return sizes[many - 1] if many else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -92,7 +158,12 @@ def let_go(device: torch.device) -> None:
 
 
 @contextmanager
-def explained(height: int, width: int, device: torch.device) -> Iterator[None]:
+def explained(
+    height: int,
+    width: int,
+    device: torch.device,
+    views: Views = USUAL_VIEWS,
+) -> Iterator[None]:
     """Within, running out of memory is told as that, with the size that would fit.
 
     Raises:
@@ -103,23 +174,27 @@ def explained(height: int, width: int, device: torch.device) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise ran_out(height, width, device) from error
+            raise ran_out(height, width, device, views) from error
         raise
 
 
-def ran_out(height: int, width: int, device: torch.device) -> RunError:
+def ran_out(
+    height: int,
+    width: int,
+    device: torch.device,
+    views: Views = USUAL_VIEWS,
+) -> RunError:
     """What to raise when a run with an output of that size ran out of memory.
 
-    The size that it names is what fits by the estimate, and always smaller than the one that did not.
+    The size that it names is what fits by the estimate into what is free once this process has ended,
+    and takes at most nine sixteenths of what did not fit: three quarters of a small picture's sides.
     """
     short = min(height, width)
-    need = needed_memory(height, width) / 1e9
-    try:
-        fits = min(largest_size(height, width, device), short * 3 // 4)
-    except RunError:
-        fits = 0
-    way_out = f"--size {fits} would fit" if fits >= MIN_SIZE else "end other programs first"
+    free = (free_memory(device) + own_memory(device)) * _SHARE - FIXED_BYTES
+    failed = _growing(height, width, views)
+    fits = _largest_within(min(free, failed * 9 / 16 + 1), height, width, views)
+    way_out = f"--size {fits} would fit" if fits is not None else "end other programs first"
     return RunError(
         f"there is not enough memory on {device} for a short side of {short} pixels "
-        f"(about {need:.1f} GB); {way_out}."
+        f"(about {needed_memory(height, width, views) / 1e9:.1f} GB); {way_out}."
     )

@@ -229,7 +229,8 @@ class Run:
             checkpoints.save_checkpoint(self.folder.path / CHECKPOINT, checkpoint)
 
     def _memory_explained(self) -> contextlib.AbstractContextManager[None]:
-        return explained(self.structure.shape[1], self.structure.shape[2], self.device)
+        height, width = self.structure.shape[1:]
+        return explained(height, width, self.device, self.settings.views)
 
     def _earlier(self, resume: bool) -> Checkpoint | None:
         if not self.folder.has(CHECKPOINT):
@@ -282,16 +283,16 @@ class Run:
         frames = [to_pil(frame.float() / 255) for frame in self._frames]
         self.folder.write_time_lapse(frames)
         scores = score(self.vit, output, self.structure, self.appearance) if finished else None
-        self.folder.write_record(self._record(finished, scores))
+        self.folder.write_record(self._record(_width_height(output), scores))
         return scores
 
-    def _record(self, finished: bool, scores: Scores | None) -> dict[str, Any]:
+    def _record(self, size: list[int], scores: Scores | None) -> dict[str, Any]:
         provenance = self.vit.provenance
         weights = asdict(provenance) if provenance is not None else {}
         rows = self.history.rows
         losses = {name: rows[-1][name] for name in self.history.terms if name in rows[-1]}
         return {
-            "finished": finished,
+            "finished": scores is not None,
             "steps": self.transfer.step,
             "seconds": round(self._seconds(), 3),
             "seconds_per_step": self.history.seconds() / max(1, len(rows)),
@@ -300,13 +301,14 @@ class Run:
             "skipped_steps": self.history.skipped(),
             "structure": self._picture_record("structure", self.structure),
             "appearance": self._picture_record("appearance", self.appearance),
-            "output": {"file": PICTURE, "size": _width_height(self.transfer.picture())},
+            "output": {"file": PICTURE, "size": size},
             "backbone": {"name": self.settings.backbone, **weights},
             "seed": self.settings.seed,
             "settings": self._settings,
             "device": describe_device(self.device),
             "precision": self.history.precision(),
             "peak_memory": peak_memory(self.device),
+            "memory_spared": self.transfer.sparing,
             "versions": versions(),
             "started": self._started,
             "ended": _now(),
@@ -337,7 +339,7 @@ def choose_size(structure: Path, settings: Settings, device: torch.device) -> in
     if isinstance(settings.size, int):
         return settings.size
     width, height = check_picture(structure)
-    return largest_size(height, width, device)
+    return largest_size(height, width, device, settings.views)
 
 
 def read_at_most(file: Path, size: int) -> torch.Tensor:

@@ -281,10 +281,10 @@ class Transfer:
             if self.sparing or not is_out_of_memory(error):
                 raise
         # Only here is the error gone, and with it all that the failed work held.
-        self._spare_memory()
+        self.spare_memory()
         return work()
 
-    def _spare_memory(self) -> None:
+    def spare_memory(self) -> None:
         """From now on, parts are computed twice rather than kept, and pictures seen one by one."""
         self.sparing = True
         self._note = (

@@ -33,7 +33,7 @@ class Transfer:
         self.goal = appearance.mean(dim=(1, 2))[:, None, None]
         self.image = structure.clone()
         self.generator = torch.Generator().manual_seed(settings.seed)
-        self.step = 0
+        self.step, self.sparing = 0, False
 
     def steps(self) -> Iterator[Step]:
         while self.step < self.settings.steps:

@@ -72,6 +72,8 @@ class Bar(Silent):
     @override
     def step(self, step: Step) -> None:
         assert self._bar is not None
+        if step.note:
+            self.say(step.note)
         now = time.monotonic()
         # Reading the losses makes a GPU wait, so they are shown twice a second, not every step.
         if now - self._shown >= 0.5 or step.step == step.steps:
@@ -119,6 +121,8 @@ class Lines(Silent):
 
     @override
     def step(self, step: Step) -> None:
+        if step.note:
+            self.say(step.note)
         now = time.monotonic()
         done = step.step - self._first
         if done > 1 and step.step < step.steps and now - self._shown < self._every:
