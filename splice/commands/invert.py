@@ -54,6 +54,7 @@ class _Told:
     step: int
     steps: int
     losses: dict[str, Tensor]
+    note: str = ""
 
 
 def main(arguments: list[str], program: str) -> int:
