@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small_run
@@ -439,7 +440,7 @@ def test_wrong_usage_is_told_in_a_sentence(arguments, words, capsys):
 
 
 @pytest.fixture
-def quality(monkeypatch):
+def quality(monkeypatch) -> Any:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     sys.modules.pop("time_to_quality", None)
     return pytest.importorskip("time_to_quality")
@@ -465,9 +466,8 @@ class FakeLoop:
         return torch.tensor(self.value)
 
 
-def _race(quality, monkeypatch, *loops, levels, limit=1e9):
+def _race(quality, *loops, levels, limit=1e9):
     clock = [0.0]
-    monkeypatch.setattr(quality.time, "perf_counter", lambda: clock[0])
     contestants = []
     for number, (preparing, *rest) in enumerate(loops):
 
@@ -477,15 +477,15 @@ def _race(quality, monkeypatch, *loops, levels, limit=1e9):
 
         contestants.append(quality.Contestant(str(number), prepare))
     judge = lambda picture: {"self_sim": float(picture), "dino_i": 1 - float(picture)}  # noqa: E731
-    quality.race(contestants, judge, levels, limit=limit, every=0.0, device=CPU)
+    quality.race(
+        contestants, judge, levels, limit=limit, every=0.0, device=CPU, now=lambda: clock[0]
+    )
     return contestants
 
 
-def test_a_race_tells_when_each_level_was_reached(quality, monkeypatch):
+def test_a_race_tells_when_each_level_was_reached(quality):
     levels = {"self_sim": 0.3, "dino_i": 0.9}
-    fast, slow = _race(
-        quality, monkeypatch, (5.0, 2.0, 0.5, 100), (0.0, 10.0, 0.9, 100), levels=levels
-    )
+    fast, slow = _race(quality, (5.0, 2.0, 0.5, 100), (0.0, 10.0, 0.9, 100), levels=levels)
     # 0.5 ** 2 <= 0.3 and 0.5 ** 4 <= 0.1; 0.9 ** 12 <= 0.3 and 0.9 ** 22 <= 0.1.
     assert fast.reached == {"self_sim": (9.0, 2), "dino_i": (13.0, 4), quality.ALL: (13.0, 4)}
     assert slow.reached == {
@@ -498,10 +498,9 @@ def test_a_race_tells_when_each_level_was_reached(quality, monkeypatch):
     assert "| dino_i ≥ 0.9 | 13.0 s (step 4) | 220.0 s (step 22) |" in text
 
 
-def test_a_race_ends_with_the_steps_or_the_limit(quality, monkeypatch):
+def test_a_race_ends_with_the_steps_or_the_limit(quality):
     ended, stopped = _race(
         quality,
-        monkeypatch,
         (0.0, 1.0, 0.9, 10),
         (0.0, 1.0, 0.9, 1000),
         levels={"self_sim": 0.0},
@@ -513,10 +512,9 @@ def test_a_race_ends_with_the_steps_or_the_limit(quality, monkeypatch):
     assert "not reached; best" in quality.table([ended, stopped], {"self_sim": 0.0})
 
 
-def test_turns_go_to_the_one_with_least_time(quality, monkeypatch):
+def test_turns_go_to_the_one_with_least_time(quality):
     quick, slow = _race(
         quality,
-        monkeypatch,
         (0.0, 1.0, 0.99, 10_000),
         (0.0, 7.0, 0.99, 10_000),
         levels={"self_sim": 0.0},
@@ -550,7 +548,7 @@ def test_a_whole_race_of_real_loops(quality, small, tmp_path, capsys, monkeypatc
         "objective: {patches: {samples: 64, projections: 8}}\n"
     )
     clock = itertools.count(0.0, 0.25)  # so long does every turn seem to take
-    monkeypatch.setattr(quality.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setitem(quality.CLOCKS, "wall", lambda: next(clock))
     file = tmp_path / "race.json"
     options = quality.Options(
         small.structure,

@@ -158,7 +158,7 @@ def measure(
             for kind, row in zip(kinds, rows, strict=True)
         ],
         pool_seconds=pool,
-        preparation_seconds=preparation,
+        preparation_seconds=max(0.0, preparation - rows[0]["step"]),
         operations=operations,
         peak_share=_share(transfer, operations, parts),
         peak_memory=memory,
