@@ -175,7 +175,9 @@ class Objective(Section):
     )
     local: LocalTerm = LocalTerm(weight=1.0)
     colour: ColourTerm = ColourTerm(weight=3.0, schedule=((0.0, 1.0), (0.5, 0.0)))
-    patches: PatchTerm = PatchTerm(weight=15.0)
+    patches: PatchTerm = PatchTerm(
+        weight=15.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4))
+    )
 
 
 class Meaning(Section):
