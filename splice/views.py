@@ -63,8 +63,9 @@ def largest_middle(image: Float[Tensor, "batch channels height width"], largest:
 def draw_view(height: int, width: int, settings: Views, generator: torch.Generator) -> View:
     """A random square crop, perhaps mirrored.
 
-    Its side is U(crop, 1) times the height, never wider than the picture nor larger than the settings
-    allow; it lies anywhere with equal chance.
+    Its side is U(crop, 1) times the height, never wider than the picture; it lies anywhere with equal
+    chance. One that the settings' largest side cuts down has its middle anywhere with equal chance and
+    is then moved into the picture, as small views would seldom reach the borders otherwise.
 
     Args:
         height: of the picture, in pixels.
@@ -73,9 +74,11 @@ def draw_view(height: int, width: int, settings: Views, generator: torch.Generat
         generator: on the CPU.
     """
     share = settings.crop + (1 - settings.crop) * _uniform(generator)
-    side = max(1, min(round(share * height), width, height, settings.largest))
-    top = int(torch.randint(0, height - side + 1, (), generator=generator))
-    left = int(torch.randint(0, width - side + 1, (), generator=generator))
+    side = max(1, min(round(share * height), width, height))
+    place = _place
+    if side > settings.largest:
+        side, place = settings.largest, _place_of_middle
+    top, left = place(height, side, generator), place(width, side, generator)
     return View(top, left, side, side, _uniform(generator) < settings.flip)
 
 
@@ -107,6 +110,15 @@ def change_colours(
         deviation = 0.1 + 1.9 * _uniform(generator)
         image = filters.gaussian_blur2d(image, (3, 3), (deviation, deviation))
     return image
+
+
+def _place(length: int, side: int, generator: torch.Generator) -> int:
+    return int(torch.randint(0, length - side + 1, (), generator=generator))
+
+
+def _place_of_middle(length: int, side: int, generator: torch.Generator) -> int:
+    middle = int(torch.randint(0, length, (), generator=generator))
+    return min(max(0, middle - side // 2), length - side)
 
 
 def _uniform(generator: torch.Generator) -> float:

@@ -101,11 +101,11 @@ def test_the_vit_runs_out_once_and_the_picture_is_the_same(monkeypatch, expected
 
 class _OutInBackward(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx, x):  # pyright: ignore[reportIncompatibleMethodOverride]
         return x.clone()
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx, gradient):  # pyright: ignore[reportIncompatibleMethodOverride]
         raise ERRORS[1]
 
 
