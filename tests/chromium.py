@@ -110,7 +110,7 @@ class Browser:
         begun = time.monotonic()
         found = False
         while not found:
-            assert time.monotonic() - begun < 60, expression
+            assert time.monotonic() - begun < 180, expression
             with contextlib.suppress(RefusedError):  # by a page that is about to be left
                 found = self.run(expression)
             time.sleep(0.02)
@@ -143,7 +143,7 @@ class Browser:
             files = [path for path in folder.iterdir() if path.suffix != ".crdownload"]
             if files and files[0].stat().st_size:
                 return files[0]
-            assert time.monotonic() - begun < 60, "nothing was saved"
+            assert time.monotonic() - begun < 180, "nothing was saved"
             time.sleep(0.02)
 
     def _read(self) -> dict[str, Any]:
