@@ -127,11 +127,9 @@ def measure(
     for turn in range(rounds + 1):
         for kind, timing in zip(kinds, timings, strict=True):
             timing.add(_whole(transfer, kind, turn, steps, floor), turn > 0)
-            if loop is not None:
-                loop.step(turn > 0)
             timing.add(_by_part(transfer, kind, turn, steps), turn > 0)
         if loop is not None:
-            loop.rarities(turn > 0)
+            loop.round(turn > 0)
         if turn:
             tell(turn, rounds)
     shares = [len(kind.steps) / transfer.settings.steps for kind in kinds]
@@ -192,11 +190,9 @@ class _Literal:
         self.loop, self.device = loop, device
         self.plain, self.entire, self.picture = ([] for _ in range(3))
 
-    def step(self, counts: bool) -> None:
+    def round(self, counts: bool) -> None:
         self.loop.done = 1  # neither the entire pair nor a picture
         self._time(self.loop.step, self.plain, counts)
-
-    def rarities(self, counts: bool) -> None:
         self.loop.done = ENTIRE_EVERY * (PICTURE_EVERY + 1)
         while self.loop.done % PICTURE_EVERY == 0:
             self.loop.done += ENTIRE_EVERY

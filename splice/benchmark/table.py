@@ -38,7 +38,8 @@ def heading(found: Measured, backbone: str, preset: str) -> str:
     """What was measured where, in one line."""
     width, height = found.output
     device = found.device
-    threads = f", {device['threads']} threads" if device.get("threads") else ""
+    count = device.get("threads")
+    threads = f", {count} thread{'s' if count > 1 else ''}" if count else ""
     return (
         f"{preset}, {backbone}, {width} x {height} px, {found.precision}, {device['name']}{threads}; "
         f"medians of {found.rounds} rounds, mean over the steps of a run"
