@@ -48,6 +48,20 @@ class Features:
         return Features(self.grid, **cut)
 
 
+class PatchEmbedding(nn.Conv2d):
+    """Patches as tokens: a convolution of its own stride, as one product, which goes back faster."""
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch patches channels"]:
+        """The embedded patches, row by row; the patch divides both sides."""
+        side = self.kernel_size[0]
+        rows, columns = images.shape[-2] // side, images.shape[-1] // side
+        cut = images.view(len(images), 3, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
+        patches = cut.reshape(len(images), rows * columns, -1)
+        return F.linear(patches, self.weight.flatten(1), self.bias)
+
+
 class FrozenViT(nn.Module):
     """A vision transformer without gradients to its weights, differentiable in the image.
 
@@ -83,7 +97,7 @@ class FrozenViT(nn.Module):
         self.width: int = int(vit.embed_dim)
         self.blocks: int = len(vit.blocks)
         self.prefix: int = int(vit.num_prefix_tokens)
-        self.embed = nn.Conv2d(3, self.width, self.patch, stride=self.patch)
+        self.embed = PatchEmbedding(3, self.width, self.patch, stride=self.patch)
         self._fold_normalisation(vit.patch_embed.proj)
         self.no_embed_class = bool(getattr(vit, "no_embed_class", False))
         self.positions = vit.pos_embed
@@ -233,7 +247,8 @@ class FrozenViT(nn.Module):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch tokens channels"], tuple[int, int], Tensor | None]:
         """[CLS], registers and patch embeddings with their positions; the grid; rotary angles."""
-        x, grid = self._patches(images.to(self.embed.weight.dtype))
+        grid = (images.shape[-2] // self.patch, images.shape[-1] // self.patch)
+        x = self.embed(images.to(self.embed.weight.dtype))
         first = self.first.expand(len(x), -1, -1)
         if self.positions is None:
             x = torch.cat([first, x], 1)
@@ -243,16 +258,6 @@ class FrozenViT(nn.Module):
             x = torch.cat([first, x], 1) + self._positions(grid)
         rope = None if self.rope is None else self.rope.get_embed(shape=list(grid))
         return self.norm_pre(x), grid, rope
-
-    def _patches(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> tuple[Float[Tensor, "batch patches channels"], tuple[int, int]]:
-        """Embedded patches and their grid; as one product, through which gradients go faster."""
-        side = self.patch
-        rows, columns = images.shape[-2] // side, images.shape[-1] // side
-        cut = images.view(len(images), 3, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
-        patches = cut.reshape(len(images), rows * columns, -1)
-        return F.linear(patches, self.embed.weight.flatten(1), self.embed.bias), (rows, columns)
 
     def _positions(self, grid: tuple[int, int]) -> Float[Tensor, "1 tokens width"]:
         """The position embedding resampled to the grid, remembered for each grid."""
