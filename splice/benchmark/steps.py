@@ -231,16 +231,19 @@ def _at(transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any]) -> None
 
 
 def _describe_pool(transfer: Transfer) -> float:
-    """Has every view of the pool described; the seconds that it takes."""
-    pool = transfer.settings.views.pool
-
-    def draw() -> None:
-        # So many draws leave a view out about once in a hundred million times.
-        for _ in range(20 * pool):
-            transfer.targets.draw("structure")
-            transfer.targets.draw("appearance")
-
-    return _seconds(draw, transfer.device)
+    """Has every view of the pool described; the seconds that it takes, at the median of all views."""
+    seen: list[object] = []
+    seconds = []
+    hook = transfer.vit.register_forward_pre_hook(lambda *call: seen.append(call[0]))
+    # So many draws leave a view out about once in a hundred million times.
+    for _ in range(20 * transfer.settings.views.pool):
+        for role in ("structure", "appearance"):
+            seen.clear()
+            taken = _seconds(lambda role=role: transfer.targets.draw(role), transfer.device)
+            if seen:
+                seconds.append(taken)
+    hook.remove()
+    return len(seconds) * statistics.median(seconds) if seconds else 0.0
 
 
 def _used_of_pool(transfer: Transfer) -> float:
