@@ -1,7 +1,6 @@
 """How large a picture fits: what a run needs, what there is, and what to say when it ran out."""
 
 import gc
-from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,26 @@ from splice.settings import MAX_SIZE, MIN_SIZE, Views
 FIXED_BYTES = 1_250_000_000
 """What a run takes whatever its size: libraries, the backbone and its features."""
 
-BYTES_PER_VIEW_PIXEL = 3_300
-"""What a run takes for each pixel that a step learns from: activations of the generator, twice."""
+BYTES_KEPT = 380
+"""What a run keeps for each pixel of the output: both pictures, their codes and noise."""
 
-BYTES_PER_PIXEL = 420
-"""What a run takes for each pixel of the output: codes and noise of both pictures, and the painting."""
+BYTES_LEARNT = 2_800
+"""What a step takes for each pixel that it learns from: activations of the generator, twice."""
+
+BYTES_LEARNT_SPARINGLY = 1_250
+"""Likewise where memory is spared."""
+
+BYTES_PAINTED = 1_000
+"""What painting takes for each pixel of the output."""
+
+BYTES_PAINTED_IN_BANDS = 350
+"""Likewise in bands."""
+
+SPARED_PIXELS = 1024**2
+"""Pixels of a step's views above which memory is spared from the first step on."""
+
+PIXELS_IN_ONE_PIECE = 2**21
+"""Pixels of a picture above which it is painted in bands."""
 
 USUAL_VIEWS = Views()
 """Those of the preset `default`."""
@@ -50,12 +64,32 @@ def needed_memory(height: int, width: int, views: Views = USUAL_VIEWS) -> int:
     return round(FIXED_BYTES + _growing(height, width, views))
 
 
-def _growing(height: int | float, width: int | float, views: Views) -> float:
-    """What grows with the size."""
-    learnt = min(height, width, views.largest) ** 2
+def spares(height: int, width: int, views: Views) -> bool:
+    """Whether views of such pictures are so large that memory is spared from the first step on."""
+    return _learnt(height, width, views) > SPARED_PIXELS
+
+
+def in_one_piece(height: int, width: int) -> bool:
+    """Whether a picture of that size is painted in one piece while memory is not spared."""
+    return height * width <= PIXELS_IN_ONE_PIECE
+
+
+def _learnt(height: float | int, width: float | int, views: Views) -> float:
+    """Pixels of the views of one picture that a step learns from, at most."""
+    pixels = float(min(height, width, views.largest) ** 2)
     if views.entire_every:
-        learnt += min(height * width, views.largest**2)
-    return float(BYTES_PER_VIEW_PIXEL * learnt + BYTES_PER_PIXEL * height * width)
+        pixels += min(height * width, views.largest**2)
+    return pixels
+
+
+def _growing(height: float | int, width: float | int, views: Views) -> float:
+    """What grows with the size."""
+    pixels, learnt = height * width, _learnt(height, width, views)
+    spared = learnt > SPARED_PIXELS
+    step = learnt * (BYTES_LEARNT_SPARINGLY if spared else BYTES_LEARNT)
+    in_bands = spared or pixels > PIXELS_IN_ONE_PIECE
+    painting = pixels * (BYTES_PAINTED_IN_BANDS if in_bands else BYTES_PAINTED)
+    return float(BYTES_KEPT * pixels + max(step, painting))
 
 
 def free_memory(device: torch.device) -> int:
@@ -135,9 +169,11 @@ def largest_size(
 def _largest_within(room: float, height: int, width: int, views: Views) -> int | None:
     """The largest size whose growing part has room; None if there is none."""
     short, aspect = min(height, width), max(height, width) / min(height, width)
-    sizes = range(MIN_SIZE, max(MIN_SIZE, min(short, MAX_SIZE)) + 1)
-    many = bisect_right(sizes, room, key=lambda size: _growing(size, size * aspect, views))
-    return sizes[many - 1] if many else None
+    # From the largest down: once memory is spared, a larger size may take less than a smaller one.
+    for size in range(max(MIN_SIZE, min(short, MAX_SIZE)), MIN_SIZE - 1, -1):
+        if _growing(size, size * aspect, views) <= room:
+            return size
+    return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

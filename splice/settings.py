@@ -175,9 +175,7 @@ class Objective(Section):
     )
     local: LocalTerm = LocalTerm(weight=1.0)
     colour: ColourTerm = ColourTerm(weight=3.0, schedule=((0.0, 1.0), (0.5, 0.0)))
-    patches: PatchTerm = PatchTerm(
-        weight=15.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4))
-    )
+    patches: PatchTerm = PatchTerm(weight=15.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4)))
 
 
 class Meaning(Section):
@@ -220,10 +218,11 @@ class Views(Section):
         default=0.0, description="probability of a blurred view, structure image only"
     )
     largest: int = Field(
-        default=1024,
+        default=MAX_SIZE,
         ge=32,
-        le=8192,
-        description="most pixels along a view, which bounds the memory of large pictures",
+        le=MAX_SIZE,
+        description="most pixels along a view; small parts of a large picture take less memory, and "
+        "match worse",
     )
     pool: int = Field(
         default=16,

@@ -17,23 +17,19 @@ from torch import Tensor
 from splice import objective
 from splice.errors import RunError
 from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
-from splice.memory import is_out_of_memory, let_go
+from splice.memory import in_one_piece, is_out_of_memory, let_go, spares
 from splice.painter import Painter, batched
 from splice.precision import precision_of
 from splice.preparation import Preparation
 from splice.settings import Settings
 from splice.targets import Role, Target, Targets
-from splice.views import View, entire
+from splice.views import View
 
 TERMS = ("appearance", "structure", "identity", "pixel_identity", "local", "colour", "patches")
 
 SKIPS_TO_FULL_PRECISION, SKIPS_TO_GIVING_UP = 3, 10
 """Steps in a row with a loss or gradient that is not finite, after which the loop goes to float32,
 and after which it ends."""
-
-IN_ONE_PIECE = 4
-"""Largest views' worth of pixels up to which a picture is painted in one piece: what a pixel takes to
-be painted is a small part of what it takes to be learnt from."""
 
 T = TypeVar("T")
 
@@ -67,7 +63,7 @@ class Transfer:
 
     Attributes:
         step: steps done.
-        sparing: whether memory ran out, so that the run takes less of it and more time.
+        sparing: whether the run takes less memory and more time: views are large, or memory ran out.
         painter: the generator, its average and its optimiser.
         prepared: what is found once for the pair.
         targets: views of both pictures and what outputs are compared with.
@@ -107,6 +103,9 @@ class Transfer:
         pictures = (self.structure, self.appearance)
         self.prepared = Preparation(*pictures, settings, self.first_vit)
         self.targets = Targets(*pictures, settings, self.vit, vit, views)
+        sizes = [(picture.shape[-2], picture.shape[-1]) for picture in pictures]
+        if any(spares(height, width, settings.views) for height, width in sizes):
+            self.spare_memory()
         pixel = View(0, 0, 1, 1)
         inputs = self._within_memory(
             lambda: self._input(pixel.cut(self.structure), pixel, "structure").shape[1]
@@ -143,7 +142,7 @@ class Transfer:
     def picture(self) -> Float[Tensor, "3 height width"]:
         """The entire structure image painted with the averaged weights, in [0, 1].
 
-        A large one is painted in bands, and so is any once memory has run out.
+        A large one is painted in bands, and so is any once memory is spared.
         """
         height, width = self.structure.shape[-2:]
 
@@ -152,8 +151,7 @@ class Transfer:
             return self._input(rows.cut(self.structure), rows, "structure")
 
         with self.painter.averaged():
-            largest = self.settings.views.largest
-            if not self.sparing and height * width <= IN_ONE_PIECE * largest**2:
+            if not self.sparing and in_one_piece(height, width):
                 try:
                     return self.painter.paint([read(0, height)], self.dtype)[0][0]
                 except (RuntimeError, MemoryError) as error:
@@ -198,6 +196,7 @@ class Transfer:
                 source = self.prepared.recolouring(source, appearance.view, self.noise)
             inputs.append(self._input(source, appearance.view, "appearance"))
         painted = self.painter.paint(inputs, self.dtype)
+        del inputs  # the generator keeps what it needs
         output, reconstruction = painted[0], painted[-1]
         features = self._look([output, reconstruction], weights)
         values: dict[str, Tensor] = {}
@@ -243,7 +242,9 @@ class Transfer:
         """What the generator gets of a view: its colours, codes of what it shows, and noise."""
         if self.settings.generator.input == "image":
             return image
-        return torch.cat([image * 2 - 1, self.prepared.conditions(role, view)], 1)
+        inputs = torch.cat([image * 2 - 1, self.prepared.conditions(role, view)], 1)
+        # Convolutions would round it themselves, and keep both.
+        return inputs.to(self.dtype, memory_format=torch.channels_last)
 
     def _look(self, outputs: list[Tensor], weights: Mapping[str, float]) -> list[Features]:
         """Features of the output, and of the reconstruction where a term asks for them.
@@ -282,14 +283,14 @@ class Transfer:
                 raise
         # Only here is the error gone, and with it all that the failed work held.
         self.spare_memory()
+        self._note = (
+            "memory ran out; the run goes on with less of it, in which a step takes a third longer"
+        )
         return work()
 
     def spare_memory(self) -> None:
         """From now on, parts are computed twice rather than kept, and pictures seen one by one."""
         self.sparing = True
-        self._note = (
-            "memory ran out; the run goes on with less of it, in which a step takes a third longer"
-        )
         self.full_vit, self.first_vit = self.full_vit.spared(), self.first_vit.spared()
         self.vit = self.full_vit.at_precision(self.dtype)
         self.targets.vit, self.targets.full_vit = self.vit, self.full_vit
@@ -312,7 +313,8 @@ class Transfer:
             )
         if self.skipped_in_a_row >= SKIPS_TO_FULL_PRECISION and self.dtype != torch.float32:
             self._compute_in(torch.float32)
-            self._note = f"{self.skipped_in_a_row} steps in a row were not finite; the run goes on in float32"
+            failed = f"{self.skipped_in_a_row} steps in a row were not finite"
+            self._note = f"{failed}; the run goes on in float32"
 
     def _compute_in(self, dtype: torch.dtype) -> None:
         self.dtype, self.vit = dtype, self.full_vit.at_precision(dtype)

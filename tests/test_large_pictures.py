@@ -20,6 +20,7 @@ PAIR = tiny.picture(120, 150, 1), tiny.picture(130, 110, 2)
 def small_parts(monkeypatch) -> None:
     """What is done to pictures of 2160 pixels, for those of 120."""
     monkeypatch.setattr(bands, "BAND_PIXELS", 1500)
+    monkeypatch.setattr(memory, "PIXELS_IN_ONE_PIECE", 4000)
     monkeypatch.setattr(semantics, "GUIDED_SIDE", 32)
     monkeypatch.setattr(semantics, "CHANNELS_AT_ONCE", 3)
 
@@ -29,19 +30,11 @@ def bounded(**changes) -> Transfer:
     return Transfer(*PAIR, tiny.settings(views=views, **changes), tiny.frozen())
 
 
-@given(
-    height=st.integers(1, 1024),
-    width=st.integers(1, 4096),
-    seed=st.integers(0, 9),
-    flat=st.booleans(),
-)
-def test_views_of_pictures_up_to_1024_pixels_are_those_without_a_bound(height, width, seed, flat):
-    height, width = (height, width) if flat else (width, height)
-    drawn = [
-        draw_view(height, width, Views(largest=largest), tiny.generator(seed))
-        for largest in (Views().largest, 8192)
-    ]
-    assert drawn[0] == drawn[1]
+@given(short=st.integers(1, MAX_SIZE), long=st.integers(1, 9000), seed=st.integers(0, 9))
+def test_views_of_any_size_show_nearly_all_unless_they_are_bounded(short, long, seed):
+    for height, width in ((short, max(short, long)), (max(short, long), short)):
+        view = draw_view(height, width, Views(), tiny.generator(seed))
+        assert min(round(0.9 * height), width) <= view.height <= short
 
 
 @given(height=st.integers(1, 9000), width=st.integers(1, 9000), seed=st.integers(0, 9))
@@ -116,10 +109,25 @@ def test_the_same_seed_gives_the_same_large_picture():
 
 
 def test_above_the_bound_memory_grows_with_the_picture_alone():
-    def needed(size: int) -> int:
-        return memory.needed_memory(size, size * 4 // 3)
+    views = Views(largest=512)
+    learnt = memory.BYTES_LEARNT * 512**2
+    for size, painted in ((1620, 1620 * 2160), (2160, 2160 * 2880)):
+        needed = memory.needed_memory(size, size * 4 // 3, views) - memory.FIXED_BYTES
+        painting = max(learnt, painted * memory.BYTES_PAINTED_IN_BANDS)
+        assert needed == painted * memory.BYTES_KEPT + painting
+    assert memory.needed_memory(MAX_SIZE, MAX_SIZE * 4 // 3) < 10_000_000_000
 
-    assert needed(2160) - needed(1080) == memory.BYTES_PER_PIXEL * (2160 * 2880 - 1080 * 1440)
-    assert needed(MAX_SIZE) < 8_000_000_000
-    assert memory.needed_memory(2160, 2880, Views(largest=512)) < 5_500_000_000
-    assert memory.needed_memory(2160, 2880, Views(largest=8192)) > 15_000_000_000
+
+def test_large_views_spare_memory_from_the_first_step_on(monkeypatch):
+    transfer = Transfer(*PAIR, tiny.settings(), tiny.frozen())
+    assert not transfer.sparing
+    monkeypatch.setattr(memory, "SPARED_PIXELS", 110**2)
+    transfer = Transfer(*PAIR, tiny.settings(steps=2), tiny.frozen())
+    assert transfer.sparing
+    assert transfer.painter.network.sparing
+    assert transfer.vit.sparing
+    assert [step.note for step in transfer.steps()] == ["", ""]
+    bound = {"largest": 110, "pool": 1}
+    assert not Transfer(*PAIR, tiny.settings(views=bound), tiny.frozen()).sparing
+    both = bound | {"entire_every": 5}
+    assert Transfer(*PAIR, tiny.settings(views=both), tiny.frozen()).sparing
