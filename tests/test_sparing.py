@@ -68,7 +68,7 @@ def test_the_vit_gives_the_same_features_and_gradient(model):
     assert all(map(torch.equal, look(vit, one), look(vit.spared(), one)))
     for kept, again in zip(look(vit, images), look(vit.spared(), images), strict=True):
         assert kept.shape == again.shape
-        torch.testing.assert_close(again, kept, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(again, kept, rtol=1e-4, atol=1e-6)
     assert not vit.sparing
 
 
