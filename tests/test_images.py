@@ -98,7 +98,8 @@ def test_png_values(
     assert image.shape == (3, height, width) and image.dtype == torch.float32
     exact = depth == "u1" and channels in (1, 3)
     grey16 = depth == "u2" and channels == 1
-    tolerance = 1e-7 if exact else 1e-6 if grey16 else 2.01 * LEVEL
+    # 16 bits cut to 8 are up to a level off in colour and in opacity, and their mix is rounded.
+    tolerance = 1e-7 if exact else 1e-6 if grey16 else 2.51 * LEVEL
     np.testing.assert_allclose(pixels(image), expected, rtol=0, atol=tolerance)
 
 
