@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import tyro
 
@@ -30,6 +31,8 @@ class Options:
     """Steps to do; the first two, which describe views and warm up, are left out of the time."""
     spare: bool = False
     """Measure runs as they go on once memory has run out."""
+    clock: Literal["wall", "process"] = "wall"
+    """Seconds on the wall, or of all threads on the processor, for machines that others keep busy."""
     only: bool = False
     """Measure the first size in this process, and print the numbers as JSON."""
 
@@ -53,7 +56,8 @@ def main(options: Options) -> None:
     print("| " + " | ".join(name for name, _ in COLUMNS) + " |\n" + "|---:" * len(COLUMNS) + "|")
     for size in options.sizes:
         arguments = [f"--sizes={size}", f"--preset={options.preset}", f"--device={options.device}"]
-        arguments += [f"--steps={options.steps}", *(["--spare"] if options.spare else [])]
+        arguments += [f"--steps={options.steps}", f"--clock={options.clock}"]
+        arguments += ["--spare"] if options.spare else []
         command = [sys.executable, __file__, *arguments, "--only"]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
         found = json.loads(done.stdout)
@@ -71,27 +75,28 @@ def measure(options: Options, size: int) -> dict[str, float]:
     from splice.presets import load_preset
     from splice.transfer import Transfer
 
+    clock = time.perf_counter if options.clock == "wall" else time.process_time
     device = find_device(options.device)
     settings = load_preset(options.preset, {"size": str(size), "device": options.device})
     generator = torch.Generator().manual_seed(0)
     pair = [resize_short_side(torch.rand(3, 24, 32, generator=generator), size) for _ in range(2)]
     vit = FrozenViT.load(settings.backbone, device=device)
-    begun = time.perf_counter()
+    begun = clock()
     transfer = Transfer(pair[0], pair[1], settings, vit, device)
     if options.spare:
         transfer.spare_memory()
-    start = time.perf_counter() - begun
+    start = clock() - begun
     seconds = []
-    begun = time.perf_counter()
+    begun = clock()
     for step in transfer.steps():
         float(step.losses["total"])  # waits for the device
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(clock() - begun)
         if step.step >= options.steps:
             break
-        begun = time.perf_counter()
-    begun = time.perf_counter()
+        begun = clock()
+    begun = clock()
     height, width = transfer.picture().cpu().shape[1:]
-    picture = time.perf_counter() - begun
+    picture = clock() - begun
     peak = peak_memory(device)
     return {
         "size": size,

@@ -16,10 +16,10 @@ FIXED_BYTES = 1_250_000_000
 BYTES_KEPT = 380
 """What a run keeps for each pixel of the output: both pictures, their codes and noise."""
 
-BYTES_LEARNT = 2_800
+BYTES_LEARNT = 3_000
 """What a step takes for each pixel that it learns from: activations of the generator, twice."""
 
-BYTES_LEARNT_SPARINGLY = 1_250
+BYTES_LEARNT_SPARINGLY = 1_400
 """Likewise where memory is spared."""
 
 BYTES_PAINTED = 1_000
