@@ -37,6 +37,8 @@ from splice.images import (
     write_image,
 )
 
+pytestmark = pytest.mark.robustness
+
 LEVEL = 1 / 255
 TIFF_KINDS = [(1, kind) for kind in ("u1", "<u2", ">u2", "<f4", ">f4")]
 TIFF_KINDS += [(2, "u1"), (3, "u1"), (3, "<u2"), (3, ">u2"), (4, "u1"), (4, "<u2")]
@@ -484,7 +486,6 @@ REFUSALS: dict[str, tuple[str, Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.robustness
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("case", REFUSALS)
 def test_refusal(tmp_path: Path, case: str) -> None:
@@ -497,7 +498,6 @@ def test_refusal(tmp_path: Path, case: str) -> None:
         assert_one_sentence(caught.value, str(path), reason)
 
 
-@pytest.mark.robustness
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/tty", "/proc/self/mem"])
 def test_device_is_refused(device: str) -> None:
@@ -513,7 +513,6 @@ def test_null_byte_in_a_name() -> None:
         read_image("bad\0name.png")
 
 
-@pytest.mark.robustness
 def test_file_far_larger_than_its_pixels(tmp_path: Path) -> None:
     path = put(tmp_path, "padded.png", png_bytes(noise(16, 16, 3)))
     with path.open("r+b") as file:
@@ -679,7 +678,6 @@ def test_link_is_followed(tmp_path: Path) -> None:
     assert link.is_symlink() and target.read_bytes() == b"new"
 
 
-@pytest.mark.robustness
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     put(tmp_path, "file", b"x")
@@ -695,14 +693,12 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     assert names == {"folder.png", "file", "pipe.png", "loop.png", "other"}
 
 
-@pytest.mark.robustness
 def test_device_is_not_replaced() -> None:
     with pytest.raises(InputError, match="regular"):
         write_atomically("/dev/null", lambda file: file.write(b"x"))
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
-@pytest.mark.robustness
 def test_folder_without_permission(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
@@ -712,7 +708,6 @@ def test_folder_without_permission(tmp_path: Path) -> None:
         write_image(closed / "picture.png", torch.zeros(3, 16, 16))
 
 
-@pytest.mark.robustness
 def test_no_space(tmp_path: Path) -> None:
     path = put(tmp_path, "kept.png", b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
