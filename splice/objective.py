@@ -12,6 +12,12 @@ from torch import Tensor
 
 Scalar = Float[Tensor, ""]
 
+BRIGHTNESS = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue (ITU-R BT.601)."""
+
+ROUNDING = 1e-5
+"""Variance of brightness that is nothing: about that of rounding to 8 bits."""
+
 
 def appearance_term(
     output: Float[Tensor, "batch width"], appearance: Float[Tensor, "batch width"]
@@ -87,6 +93,73 @@ def colour_term(
     """Mean absolute difference of the mean colours of cells × cells equal parts."""
     means = [F.interpolate(image, size=(cells, cells), mode="area") for image in (output, target)]
     return (means[0] - means[1]).abs().mean()
+
+
+def chroma_term(
+    output: Float[Tensor, "batch 3 height width"],
+    target: Float[Tensor, "batch 3 height width"],
+    cells: int,
+) -> Scalar:
+    """Mean absolute difference of the mean colours of cells × cells parts, less their brightness.
+
+    Stripes and spots may be of any brightness, so this can hold to the end where colours cannot.
+    """
+    means = [F.interpolate(image, size=(cells, cells), mode="area") for image in (output, target)]
+    difference = means[0] - means[1]
+    return (difference - brightness(difference)).abs().mean()
+
+
+def edge_term(
+    output: Float[Tensor, "1 3 height width"],
+    structure: Float[Tensor, "1 3 height width"],
+    texture: Float[Tensor, "1 1 height width"],
+    radius: int,
+    contrast: float,
+) -> Scalar:
+    """How much of the structure image's detail cannot be read from the output any more, in [0, 1].
+
+    In each window, the share of the variance of the structure image's brightness that no affine
+    function of the output's brightness explains, 1 - correlation²; the mean over windows. Windows
+    count as far as their detail is stronger than the texture that is to come. Light may turn to dark
+    and stripes may grow on a coat, but lids, whiskers and ridges stay where they are. It is the matting
+    affinity of Luan et al. ("Deep Photo Style Transfer", CVPR 2017) the other way around: there the
+    output is to be an affine function of the photograph, which would forbid new texture.
+
+    Args:
+        output: painted from the view.
+        structure: the view of the structure image.
+        texture: variance of brightness that windows of the output are expected to have.
+        radius: of the square windows, in pixels.
+        contrast: deviation of brightness at which a window counts half where there is no texture.
+    """
+    if min(output.shape[-2:]) < 2 * radius + 1:
+        return output.sum() * 0
+    x, y = brightness(structure), brightness(output)
+    means = _windows(torch.cat([x, y, x * x, y * y, x * y, texture], 1), radius).unbind(1)
+    ours = (means[3] - means[1] ** 2).clamp_min(0)
+    detail = (means[2] - means[0] ** 2).clamp_min(0)
+    counts = detail / (detail + means[5] + contrast**2)
+    explained = (means[4] - means[0] * means[1]) ** 2 / ((detail + ROUNDING) * (ours + ROUNDING))
+    return (counts * (1 - explained)).mean()
+
+
+def brightness(image: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch 1 *size"]:
+    """The brightness of colours, in [0, 1]."""
+    red, green, blue = image.split(1, 1)
+    return BRIGHTNESS[0] * red + BRIGHTNESS[1] * green + BRIGHTNESS[2] * blue
+
+
+def window_variance(
+    image: Float[Tensor, "1 3 height width"], radius: int
+) -> Float[Tensor, "1 1 rows columns"]:
+    """Variance of brightness in square windows of a picture, one for every `radius` pixels."""
+    x = brightness(image)
+    mean, square = _windows(torch.cat([x, x * x], 1), radius).split(1, 1)
+    return (square - mean**2).clamp_min(0)
+
+
+def _windows(maps: Float[Tensor, "1 maps height width"], radius: int) -> Tensor:
+    return F.avg_pool2d(maps, 2 * radius + 1, stride=radius)
 
 
 def patch_term(

@@ -10,15 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splice import objective
+from splice.scales import scales_for, shrunk
 from splice.semantics import Semantics
 from splice.settings import PatchTerm
 from splice.views import View
 
 ONE = 2**40
 """What stands for 1 where probabilities are whole numbers."""
-
-SHORT_SIDE = 256
-"""Pixels of the short side that the scales of the settings are meant for."""
 
 
 class MatchedPatches:
@@ -42,11 +40,8 @@ class MatchedPatches:
         self.settings, self.semantics = settings, semantics
         self._cumulative = _one_sequence(matches)
         self._codes = semantics.structure_codes[0].flatten(1).T.contiguous()
-        height, width = appearance.shape[-2:]
-        self.shrink = max(1.0, min(height, width) / SHORT_SIDE)
-        # A larger picture adds finer scales and keeps the coarse ones.
-        self.scales = sorted({1.0, *(scale * self.shrink for scale in settings.scales)})
-        self.levels = [_shrunk(appearance, scale) for scale in self.scales]
+        self.scales = scales_for(appearance, settings.scales)
+        self.levels = [shrunk(appearance, scale) for scale in self.scales]
 
     def __call__(
         self,
@@ -57,7 +52,7 @@ class MatchedPatches:
         """The term for an output painted from a view of the structure image."""
         distances = []
         for scale, appearance in zip(self.scales, self.levels, strict=True):
-            level = _shrunk(output, scale)
+            level = shrunk(output, scale)
             radius = self.settings.side // 2
             if min(*level.shape[-2:], *appearance.shape[-2:]) <= radius:
                 continue
@@ -74,7 +69,10 @@ class MatchedPatches:
         settings, codes = self.settings, self.semantics.structure_codes
         device, count = output.device, settings.samples
         random = torch.rand(5, count, generator=generator, device=device)
-        rows, columns = _pixels(random[0], random[1], output)
+        place = torch.rand(3, generator=generator, device=device)
+        window = settings.window + (1 - settings.window) * place[0]
+        within = place[1:, None] * (1 - window) + random[:2] * window
+        rows, columns = _pixels(within[0], within[1], output)
         across = ((rows + 0.5) / output.shape[-2], (columns + 0.5) / output.shape[-1])
         top, left = view.source(*across)
         top, left = top / codes.shape[-2], left / codes.shape[-1]
@@ -133,12 +131,3 @@ def _pixels(
     """The pixels under points given in fractions of the image's sides."""
     height, width = image.shape[-2:]
     return (top * height).long().clamp(0, height - 1), (left * width).long().clamp(0, width - 1)
-
-
-def _shrunk(
-    image: Float[Tensor, "1 3 height width"], scale: float
-) -> Float[Tensor, "1 3 rows columns"]:
-    if scale == 1:
-        return image
-    size = [max(1, round(side / scale)) for side in image.shape[-2:]]
-    return F.interpolate(image, size=size, mode="area")

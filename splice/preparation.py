@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice import objective
 from splice.features import FrozenViT
 from splice.noise import octave_noise
 from splice.patches import MatchedPatches
 from splice.recolour import Recolouring
-from splice.semantics import Semantics, find_semantics, matching, transported_colours
+from splice.scales import scales_for, shrunk
+from splice.semantics import Semantics, find_semantics, matching, transported
 from splice.settings import Settings
 from splice.targets import Role
 from splice.views import View
@@ -63,23 +65,41 @@ class Preparation:
     def matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:
         """How likely the look of each structure patch comes from each appearance patch."""
         meaning = self.settings.meaning
-        return matching(self.semantics.similarity, meaning.temperature, meaning.balance)
+        return matching(self.semantics.similarity, meaning.temperature, meaning.reach)
 
     @cached_property
     def colour_target(self) -> Float[Tensor, "1 3 height width"]:
         """The mean colours that the parts of the structure image should get."""
         found = self.semantics
-        coarse = transported_colours(
+        coarse = transported(
             self.appearance, self.matches, found.structure_grid, found.appearance_grid
         )
-        size = self.structure.shape[-2:]
-        return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+        return self._at_full_size(coarse)
+
+    @cached_property
+    def textures(self) -> dict[float, Float[Tensor, "1 1 height width"]]:
+        """By scale, the variance of brightness within windows that the structure image's parts get."""
+        settings = self.settings.objective.edges
+        grid, others = self.semantics.structure_grid, self.semantics.appearance_grid
+        textures: dict[float, Tensor] = {}
+        for scale in scales_for(self.structure, settings.scales):
+            image = shrunk(self.appearance, scale)
+            if min(image.shape[-2:]) < 2 * settings.radius + 1:
+                continue
+            found = objective.window_variance(image, settings.radius)
+            coarse = transported(found, self.matches, grid, others)
+            textures[scale] = self._at_full_size(coarse)
+        return textures
 
     @cached_property
     def patches(self) -> MatchedPatches:
         """The term on patches of pixels."""
         terms = self.settings.objective
         return MatchedPatches(self.appearance, self.semantics, self.matches, terms.patches)
+
+    def _at_full_size(self, coarse: Tensor) -> Tensor:
+        size = self.structure.shape[-2:]
+        return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
 
     @cached_property
     def recolouring(self) -> Recolouring:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.semantics import Semantics, guided_upsampling, matching, transported_colours
+from splice.semantics import Semantics, guided_upsampling, matching, transported
 from splice.settings import Settings
 from splice.views import View
 
@@ -29,7 +29,7 @@ class Recolouring:
         self.settings = settings.objective.pixel_identity
         meaning = settings.meaning
         matches = matching(semantics.similarity.T, meaning.temperature)
-        wanted = transported_colours(
+        wanted = transported(
             structure, matches, semantics.appearance_grid, semantics.structure_grid
         )
         present = F.interpolate(appearance, size=semantics.appearance_grid, mode="area")

@@ -5,6 +5,7 @@ a few channels: the same part gets the same code in both. The coarse grid of pat
 pixels by a guided filter, so that codes change where the picture has edges.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,8 +20,8 @@ from splice.settings import Meaning
 Image = Float[Tensor, "1 3 height width"]
 
 
-BALANCING_ROUNDS = 30
-"""Enough for the shares to settle within a percent."""
+BALANCING_ROUNDS = 60
+"""Enough for the shares to settle within a thousandth, on the mean."""
 
 GUIDED_SIDE = 512
 """Short side, in pixels, at which the guided filter looks at larger pictures."""
@@ -83,41 +84,43 @@ def find_semantics(
 
 
 def matching(
-    similarity: Float[Tensor, "patches others"], temperature: float, balance: float = 0.0
+    similarity: Float[Tensor, "patches others"], temperature: float, reach: float = 0.0
 ) -> Float[Tensor, "patches others"]:
     """How likely each patch's look comes from each patch of the other picture: rows sum to 1.
 
-    Without balance this is a softmax. With it, patches of the other picture that all would take lose
-    and those that none would take gain: the unbalanced optimal transport of Chizat et al. ("Scaling
-    algorithms for unbalanced optimal transport problems", 2018), whose column sums are pulled towards
-    equal shares.
+    Without reach this is a softmax. With it, patches of the other picture that many would take become
+    less alike to all, and those that few would take more alike, by `reach` at the most, until all are
+    taken equally or the reach is exhausted. An eye is still matched with an eye, however large: only
+    what is about as much alike is shared out. This is unbalanced optimal transport whose column sums
+    cost `reach` per unit of difference from equal shares (Chizat et al., "Scaling algorithms for
+    unbalanced optimal transport problems", 2018, table 1, total variation).
 
     Args:
         similarity: cosine of keys.
         temperature: of the softmax.
-        balance: 0 for none, 1 for equal shares.
+        reach: how much similarity is given up, at the most, for equal shares; 0 for none.
     """
     logits = similarity / temperature
-    if balance == 0:
+    if reach == 0:
         return logits.softmax(-1)
-    share = logits.shape[0] / logits.shape[1]
+    share = math.log(logits.shape[0] / logits.shape[1])
     column = torch.zeros_like(logits[0])
     for _ in range(BALANCING_ROUNDS):
         row = torch.logsumexp(logits + column, 1, keepdim=True)
         taken = torch.logsumexp(logits - row, 0)
-        column = balance * (torch.log(torch.full_like(taken, share)) - taken)
+        column = (share - taken).clamp(-reach / temperature, reach / temperature)
     return (logits + column).softmax(-1)
 
 
-def transported_colours(
-    colours: Float[Tensor, "1 3 height width"],
+def transported(
+    maps: Float[Tensor, "1 channels height width"],
     matches: Float[Tensor, "patches others"],
     grid: tuple[int, int],
     other_grid: tuple[int, int],
-) -> Float[Tensor, "1 3 rows columns"]:
-    """The mean colour that each patch of `grid` gets from the patches of the other picture."""
-    means = F.interpolate(colours, size=other_grid, mode="area")[0].flatten(1)
-    return (means @ matches.T).reshape(1, 3, *grid)
+) -> Float[Tensor, "1 channels rows columns"]:
+    """What each patch of `grid` gets, on the mean, of the other picture's colours or other maps."""
+    means = F.interpolate(maps, size=other_grid, mode="area")[0].flatten(1)
+    return (means @ matches.T).reshape(1, -1, *grid)
 
 
 def guided_upsampling(

@@ -129,6 +129,23 @@ class LocalTerm(Term):
     )
 
 
+class EdgeTerm(Term):
+    """The structure image's detail, which the output must let one read."""
+
+    scales: tuple[Annotated[float, Field(ge=1, le=64)], ...] = Field(
+        default=(1.0, 2.0),
+        min_length=1,
+        description="how many times smaller the pictures are made, of a short side of 256 pixels",
+    )
+    radius: int = Field(default=3, ge=1, le=64, description="of the windows, in pixels")
+    contrast: float = Field(
+        default=0.03,
+        gt=0,
+        le=1,
+        description="deviation at which detail counts half where no texture is to come",
+    )
+
+
 class ColourTerm(Term):
     """The colour target."""
 
@@ -158,6 +175,12 @@ class PatchTerm(Term):
     semantics: float = Field(
         default=1.0, ge=0, description="how much meaning separates patches of the same look"
     )
+    window: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="smallest side of the part of the view that is compared at a time",
+    )
 
 
 class Objective(Section):
@@ -174,7 +197,9 @@ class Objective(Section):
         weight=2.0, recolour=1.3, contrast=0.3, tint=0.1, every=2, schedule=((0.0, 1.0), (1.0, 0.0))
     )
     local: LocalTerm = LocalTerm(weight=1.0)
+    edges: EdgeTerm = EdgeTerm()
     colour: ColourTerm = ColourTerm(weight=3.0, schedule=((0.0, 1.0), (0.5, 0.0)))
+    chroma: ColourTerm = ColourTerm(cells=32)
     patches: PatchTerm = PatchTerm(weight=15.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4)))
 
 
@@ -191,10 +216,13 @@ class Meaning(Section):
         default=1e-3, gt=0, description="variance of colour below which a window is flat"
     )
     temperature: float = Field(
-        default=0.03, gt=0, description="of the softmax over corresponding patches"
+        default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
-    balance: Fraction = Field(
-        default=0.9, description="how far all of the appearance image is used in equal shares"
+    reach: float = Field(
+        default=0.1,
+        ge=0,
+        le=2,
+        description="similarity that a match may give up so that all of the appearance image is used",
     )
 
 

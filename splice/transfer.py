@@ -21,11 +21,21 @@ from splice.memory import in_one_piece, is_out_of_memory, let_go, spares
 from splice.painter import Painter, batched
 from splice.precision import precision_of
 from splice.preparation import Preparation
+from splice.scales import shrunk
 from splice.settings import Settings
 from splice.targets import Role, Target, Targets
 from splice.views import View
 
-TERMS = ("appearance", "structure", "identity", "pixel_identity", "local", "colour", "patches")
+TERMS = (
+    "appearance",
+    "structure",
+    "identity",
+    "pixel_identity",
+    "local",
+    "edges",
+    "colour",
+    "patches",
+)
 
 SKIPS_TO_FULL_PRECISION, SKIPS_TO_GIVING_UP = 3, 10
 """Steps in a row with a loss or gradient that is not finite, after which the loop goes to float32,
@@ -229,12 +239,29 @@ class Transfer:
                 )
                 for block in self.targets.blocks(terms.local.depths)
             )
+        if "edges" in weights:
+            values["edges"] = self._edges(output, structure)
         if "colour" in weights:
             wanted = structure.view.cut(self.prepared.colour_target)
             values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
+        if "chroma" in weights:
+            wanted = structure.view.cut(self.prepared.colour_target)
+            values["chroma"] = objective.chroma_term(output, wanted, terms.chroma.cells)
         if "patches" in weights:
             values["patches"] = self.prepared.patches(output, structure.view, self.noise)
         return values
+
+    def _edges(
+        self, output: Float[Tensor, "1 3 height width"], structure: Target
+    ) -> Float[Tensor, ""]:
+        """The structure image's detail that the output of a view has lost, the mean of all scales."""
+        terms, view = self.settings.objective.edges, structure.view
+        losses = []
+        for scale, texture in self.prepared.textures.items():
+            maps = (output, structure.image, view.cut(texture))
+            sizes = (shrunk(each, scale) for each in maps)
+            losses.append(objective.edge_term(*sizes, terms.radius, terms.contrast))
+        return _mean(losses) if losses else output.sum() * 0
 
     def _input(
         self, image: Float[Tensor, "1 3 height width"], view: View, role: Role

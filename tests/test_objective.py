@@ -134,6 +134,98 @@ def test_colour_term_is_blind_to_patterns_within_a_part():
     assert objective.colour_term(stripes, torch.full((1, 3, 8, 8), 0.5), 8).item() == 0.5
 
 
+def test_chroma_term_is_the_colour_term_without_brightness():
+    output, target = (
+        torch.rand(1, 3, 12, 8, generator=tiny.generator(seed), dtype=torch.float64)
+        for seed in (0, 1)
+    )
+    total = 0.0
+    for row in range(4):
+        for column in range(4):
+            cell = (0, slice(None), slice(row * 3, row * 3 + 3), slice(column * 2, column * 2 + 2))
+            red, green, blue = (float((output[cell][c] - target[cell][c]).mean()) for c in range(3))
+            light = 0.299 * red + 0.587 * green + 0.114 * blue
+            total += abs(red - light) + abs(green - light) + abs(blue - light)
+    found = objective.chroma_term(output, target, 4)
+    assert found.item() == pytest.approx(total / 48, rel=1e-6)
+
+
+def test_chroma_term_lets_brightness_be():
+    target = torch.rand(1, 3, 16, 16, generator=tiny.generator())
+    lighter = target + torch.rand(1, 1, 16, 16, generator=tiny.generator(1))
+    assert objective.chroma_term(lighter, target, 8).item() < 1e-6
+    redder = target + torch.tensor([0.2, 0, 0])[:, None, None]
+    assert objective.chroma_term(redder, target, 8).item() > 0.05
+
+
+def gray(image: torch.Tensor) -> np.ndarray:
+    red, green, blue = image[0].numpy()
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def corners(size: tuple[int, int], radius: int) -> list[tuple[int, int]]:
+    """Top left corners of the windows that lie in a picture, one for every `radius` pixels."""
+    ends = [side - 2 * radius for side in size]
+    return [(y, x) for y in range(0, ends[0], radius) for x in range(0, ends[1], radius)]
+
+
+@pytest.mark.parametrize(("size", "radius"), [((12, 17), 1), ((20, 15), 3)])
+def test_edge_term_against_a_regression_in_every_window(size, radius):
+    output, structure = (
+        torch.rand(1, 3, *size, generator=tiny.generator(seed), dtype=torch.float64)
+        for seed in (0, 1)
+    )
+    output = 0.5 * output + 0.5 * structure
+    texture = 0.01 * torch.rand(1, 1, *size, generator=tiny.generator(2), dtype=torch.float64)
+    losses = []
+    for y, x in corners(size, radius):
+        window = (slice(y, y + 2 * radius + 1), slice(x, x + 2 * radius + 1))
+        wanted, given = gray(structure)[window].ravel(), gray(output)[window].ravel()
+        line = np.stack([given, np.ones_like(given)], 1)
+        solution = np.linalg.lstsq(line, wanted, rcond=None)[0]
+        unexplained = np.var(wanted - line @ solution) / np.var(wanted)
+        expected_texture = texture[0, 0].numpy()[window].mean()
+        counts = np.var(wanted) / (np.var(wanted) + expected_texture + 0.05**2)
+        losses.append(counts * unexplained)
+    found = objective.edge_term(output, structure, texture, radius, 0.05)
+    # The term takes the rounding of pixels for no detail, which the regression does not know of.
+    assert found.item() == pytest.approx(np.mean(losses), rel=1e-2)
+
+
+def test_edge_term_lets_light_turn_to_dark_and_texture_grow_on_what_is_flat():
+    structure = torch.rand(1, 3, 24, 24, generator=tiny.generator())
+    structure[..., 12:] = 0.5
+    nothing = torch.zeros(1, 1, 24, 24)
+    inverted = 1 - 0.5 * structure
+    assert objective.edge_term(inverted, structure, nothing, 3, 0.05).item() < 3e-3
+    striped = inverted.clone()
+    striped[..., 13::2] = 0
+    assert objective.edge_term(striped, structure, nothing, 3, 0.05).item() < 0.03
+    blank = torch.full_like(structure, 0.5)
+    lost = objective.edge_term(blank, structure, nothing, 3, 0.05).item()
+    assert 0.3 < lost < 0.7  # about the half of the windows that hold detail
+    much = torch.full_like(nothing, 1.0)
+    assert objective.edge_term(blank, structure, much, 3, 0.05).item() < 0.1 * lost
+
+
+def test_edge_term_of_a_picture_smaller_than_a_window_is_nothing():
+    small = torch.rand(1, 3, 5, 30, generator=tiny.generator(), requires_grad=True)
+    found = objective.edge_term(small, small.detach(), small[:, :1].detach(), 3, 0.05)
+    (gradient,) = torch.autograd.grad(found, small)
+    assert found.item() == 0 and bool((gradient == 0).all())
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3])
+def test_window_variance_against_numpy(radius):
+    image = torch.rand(1, 3, 13, 16, generator=tiny.generator(), dtype=torch.float64)
+    found = objective.window_variance(image, radius)
+    side = 2 * radius + 1
+    expected = [
+        np.var(gray(image)[y : y + side, x : x + side]) for y, x in corners((13, 16), radius)
+    ]
+    np.testing.assert_allclose(found.flatten().numpy(), expected, rtol=1e-9)
+
+
 def test_patch_term_against_sorting_in_numpy():
     output, target, codes = normal(20, 12), normal(20, 12, seed=1), normal(20, 3, seed=2)
     directions, code_directions = normal(12, 5, seed=3), normal(3, 5, seed=4)

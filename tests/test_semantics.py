@@ -12,7 +12,7 @@ from splice.semantics import (
     find_semantics,
     guided_upsampling,
     matching,
-    transported_colours,
+    transported,
 )
 from splice.settings import Meaning
 
@@ -230,16 +230,10 @@ def test_matching_is_a_softmax_over_the_other_picture():
     torch.testing.assert_close(matching(similarity, 1e-4).sum(1), ones)
 
 
-def test_balanced_matching_uses_all_of_the_other_picture():
+def test_matching_with_an_endless_reach_uses_all_of_the_other_picture():
     similarity = torch.rand(12, 8, generator=tiny.generator(), dtype=torch.float64)
     similarity[:, 0] += 1  # a patch that all would take
-    free, half, equal = (matching(similarity, 0.2, balance) for balance in (0.0, 0.5, 1.0))
-    ones = torch.ones(12, dtype=torch.float64)
-    for found in (free, half, equal):
-        torch.testing.assert_close(found.sum(1), ones)
-    shares = torch.full((8,), 12 / 8, dtype=torch.float64)
-    torch.testing.assert_close(equal.sum(0), shares, rtol=0.01, atol=0)
-    assert float(free.sum(0)[0]) > float(half.sum(0)[0]) > float(equal.sum(0)[0])
+    equal = matching(similarity, 0.2, 2.0)
     # Sinkhorn's fixed point: rows and columns of exp(similarity / temperature), scaled in turns.
     scaled = (similarity / 0.2).exp()
     for _ in range(500):
@@ -248,12 +242,34 @@ def test_balanced_matching_uses_all_of_the_other_picture():
     torch.testing.assert_close(equal, scaled, rtol=0.02, atol=1e-4)
 
 
+def test_matching_gives_up_no_more_similarity_than_its_reach():
+    similarity = torch.rand(12, 8, generator=tiny.generator(), dtype=torch.float64)
+    similarity[:, 0] += 1
+    temperature, reach, share = 0.2, 0.15, 12 / 8
+    free, found = matching(similarity, temperature), matching(similarity, temperature, reach)
+    torch.testing.assert_close(found.sum(1), torch.ones(12, dtype=torch.float64))
+    # What the columns gained on the softmax, up to a constant of each row.
+    gained = temperature * (found / free).log()
+    gained = gained - gained[:, :1]
+    torch.testing.assert_close(gained, gained[:1].expand_as(gained))
+    column = gained[0] - reach  # the column that all would take gives up all that it may
+    taken = found.sum(0)
+    assert float(taken[0]) > share and float(column[0]) == pytest.approx(-reach)
+    for j in range(8):
+        # Equal shares where the reach suffices; else all of it, in the direction that helps.
+        if abs(float(column[j])) < reach - 1e-6:
+            assert float(taken[j]) == pytest.approx(share, rel=0.01)
+        else:
+            assert float(column[j]) * (share - float(taken[j])) > 0
+    assert bool((column.abs() <= reach + 1e-9).all())
+
+
 @pytest.mark.parametrize("size", [(12, 10), (13, 11)])
-def test_transported_colours_against_a_loop(size):
+def test_transported_against_a_loop(size):
     colours = torch.rand(1, 3, *size, generator=tiny.generator())
     grid, other = (2, 3), (4, 5)
     matches = torch.rand(6, 20, generator=tiny.generator(1)).softmax(-1)
-    found = transported_colours(colours, matches, grid, other)
+    found = transported(colours, matches, grid, other)
     assert found.shape == (1, 3, 2, 3)
     for patch in range(6):
         for channel in range(3):
