@@ -69,6 +69,7 @@ class MatchedPatches:
         settings, codes = self.settings, self.semantics.structure_codes
         device, count = output.device, settings.samples
         random = torch.rand(5, count, generator=generator, device=device)
+        # What lies in a part of the view is compared by itself, or a sky would hide an eye.
         place = torch.rand(3, generator=generator, device=device)
         window = settings.window + (1 - settings.window) * place[0]
         within = place[1:, None] * (1 - window) + random[:2] * window

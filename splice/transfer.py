@@ -34,6 +34,7 @@ TERMS = (
     "local",
     "edges",
     "colour",
+    "chroma",
     "patches",
 )
 

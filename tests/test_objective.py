@@ -199,8 +199,8 @@ def test_edge_term_lets_light_turn_to_dark_and_texture_grow_on_what_is_flat():
     inverted = 1 - 0.5 * structure
     assert objective.edge_term(inverted, structure, nothing, 3, 0.05).item() < 3e-3
     striped = inverted.clone()
-    striped[..., 13::2] = 0
-    assert objective.edge_term(striped, structure, nothing, 3, 0.05).item() < 0.03
+    striped[..., 18::2] = 0  # no window holds stripes and detail
+    assert objective.edge_term(striped, structure, nothing, 3, 0.05).item() < 3e-3
     blank = torch.full_like(structure, 0.5)
     lost = objective.edge_term(blank, structure, nothing, 3, 0.05).item()
     assert 0.3 < lost < 0.7  # about the half of the windows that hold detail

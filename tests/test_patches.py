@@ -4,6 +4,7 @@ import pytest
 import tiny
 import torch
 
+from splice import objective
 from splice.patches import MatchedPatches
 from splice.semantics import Semantics
 from splice.settings import PatchTerm
@@ -24,7 +25,14 @@ def term(matches, appearance=None, semantics: float = 0.0, **changes) -> Matched
     codes = torch.ones(1, 1, SIDE, SIDE)
     codes[..., : SIDE // 2] = -1
     meaning = Semantics(codes, codes, torch.zeros(2, 2), (1, 2), (1, 2))
-    values = {"side": 1, "samples": 512, "projections": 16, "scales": (1.0,), **changes}
+    values = {
+        "side": 1,
+        "samples": 512,
+        "projections": 16,
+        "scales": (1.0,),
+        "window": 1.0,
+        **changes,
+    }
     appearance = halves(RED, BLUE) if appearance is None else appearance
     settings = PatchTerm(weight=1.0, semantics=semantics, **values)
     return MatchedPatches(appearance, meaning, torch.tensor(matches), settings)
@@ -47,6 +55,34 @@ def test_without_meaning_only_the_whole_distribution_counts():
     distance = term(CROSSED, semantics=0.0)
     wrong = distance(halves(RED, BLUE), WHOLE, tiny.generator(1))
     assert wrong.item() < 0.05
+
+
+def test_in_windows_each_part_counts_by_itself():
+    distance = term(CROSSED, semantics=0.0, window=0.25)
+    wrong, right = (
+        [distance(picture, WHOLE, tiny.generator(seed)).item() for seed in range(8)]
+        for picture in (halves(RED, BLUE), halves(BLUE, RED))
+    )
+    assert sum(wrong) / len(wrong) > 0.1
+    assert max(right) < 1e-6
+
+
+def test_windows_lie_everywhere_and_reach_all_sizes(monkeypatch):
+    found = []
+
+    def keep(image, rows, columns, side):
+        found.append(rows.double())
+        return torch.zeros(len(rows), 3)
+
+    monkeypatch.setattr(objective, "take_patches", keep)
+    distance, view = term(RIGHT, window=0.25), View(0, 0, SIDE, SIDE)
+    for seed in range(300):
+        distance(torch.zeros(1, 3, SIDE, SIDE), view, tiny.generator(seed))
+    extents = torch.stack([rows.max() - rows.min() + 1 for rows in found[::2]])
+    assert 4 <= extents.min() <= 5 and extents.max() >= SIDE - 1
+    starts = torch.stack([rows.min() for rows in found[::2]])
+    ends = torch.stack([rows.max() for rows in found[::2]])
+    assert starts.min() == 0 and ends.max() == SIDE - 1
 
 
 def test_every_target_comes_from_the_half_that_corresponds():

@@ -14,7 +14,7 @@ from splice.errors import InputError, RunError
 from splice.features import FrozenViT, resize_to_patches, self_similarity
 from splice.precision import precision_of
 from splice.presets import load_preset
-from splice.settings import Settings
+from splice.settings import Settings, Term
 from splice.transfer import TERMS, Transfer
 from splice.views import View, entire
 
@@ -224,6 +224,11 @@ def test_records_of_steps(vit):
         # The colour target is gone after half of the run, and every other step restores.
         assert ("colour" in step.losses) == (step.step <= 3)
         assert ("pixel_identity" in step.losses) == (step.step % 2 == 1)
+
+
+def test_every_term_of_the_settings_is_summed():
+    terms = [name for name, value in Settings().objective if isinstance(value, Term)]
+    assert sorted(terms) == sorted(TERMS)
 
 
 @pytest.mark.parametrize("left_out", TERMS)
