@@ -197,9 +197,9 @@ class Objective(Section):
         weight=2.0, recolour=1.3, contrast=0.3, tint=0.1, every=2, schedule=((0.0, 1.0), (1.0, 0.0))
     )
     local: LocalTerm = LocalTerm(weight=1.0)
-    edges: EdgeTerm = EdgeTerm()
+    edges: EdgeTerm = EdgeTerm(weight=2.0)
     colour: ColourTerm = ColourTerm(weight=3.0, schedule=((0.0, 1.0), (0.5, 0.0)))
-    chroma: ColourTerm = ColourTerm(cells=32)
+    chroma: ColourTerm = ColourTerm(weight=4.0, cells=32)
     patches: PatchTerm = PatchTerm(weight=15.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4)))
 
 
