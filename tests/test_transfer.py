@@ -176,6 +176,19 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             target = structure.view.cut(twin.prepared.colour_target)
             cells = [torch.nn.functional.adaptive_avg_pool2d(x, 4) for x in (output, target)]
             expected["colour"] = colour_weight * (cells[0] - cells[1]).abs().mean()
+        target = structure.view.cut(twin.prepared.colour_target)
+        cells = [torch.nn.functional.adaptive_avg_pool2d(x, 32) for x in (output, target)]
+        shades = [x - 0.299 * x[:, :1] - 0.587 * x[:, 1:2] - 0.114 * x[:, 2:] for x in cells]
+        expected["chroma"] = 4 * (shades[0] - shades[1]).abs().mean()
+        textures = twin.prepared.textures
+        assert list(textures) == [1.0, 2.0]
+        edges = 0.0
+        for scale, texture in textures.items():
+            size = [round(side / scale) for side in output.shape[-2:]]
+            maps = (output, structure.image, structure.view.cut(texture))
+            parts = [torch.nn.functional.adaptive_avg_pool2d(x, size) for x in maps]
+            edges += objective.edge_term(*parts, 3, 0.03)
+        expected["edges"] = 2 * edges / 2
         expected["patches"] = 2 * twin.prepared.patches(output, structure.view, twin.noise)
         assert losses.keys() == {*expected, "total"}
         for name, value in expected.items():
