@@ -188,7 +188,7 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             maps = (output, structure.image, structure.view.cut(texture))
             parts = [torch.nn.functional.adaptive_avg_pool2d(x, size) for x in maps]
             edges += objective.edge_term(*parts, 3, 0.03)
-        expected["edges"] = 2 * edges / 2
+        expected["edges"] = 3 * edges / 2
         expected["patches"] = 2 * twin.prepared.patches(output, structure.view, twin.noise)
         assert losses.keys() == {*expected, "total"}
         for name, value in expected.items():
