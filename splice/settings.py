@@ -219,7 +219,7 @@ class Meaning(Section):
         default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
     reach: float = Field(
-        default=0.1,
+        default=0.05,
         ge=0,
         le=2,
         description="similarity that a match may give up so that all of the appearance image is used",
