@@ -259,9 +259,11 @@ class Transfer:
         terms, view = self.settings.objective.edges, structure.view
         losses = []
         for scale, texture in self.prepared.textures.items():
-            maps = (output, structure.image, view.cut(texture))
-            sizes = (shrunk(each, scale) for each in maps)
-            losses.append(objective.edge_term(*sizes, terms.radius, terms.contrast))
+            ours, theirs, expected = (
+                shrunk(each, scale) for each in (output, structure.image, view.cut(texture))
+            )
+            term = objective.edge_term(ours, theirs, expected, terms.radius, terms.contrast)
+            losses.append(term)
         return _mean(losses) if losses else output.sum() * 0
 
     def _input(
