@@ -158,7 +158,10 @@ def window_variance(
     return (square - mean**2).clamp_min(0)
 
 
-def _windows(maps: Float[Tensor, "1 maps height width"], radius: int) -> Tensor:
+def _windows(
+    maps: Float[Tensor, "1 maps height width"], radius: int
+) -> Float[Tensor, "1 maps rows columns"]:
+    """Means over square windows that overlap, one for every `radius` pixels."""
     return F.avg_pool2d(maps, 2 * radius + 1, stride=radius)
 
 

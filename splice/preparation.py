@@ -70,25 +70,19 @@ class Preparation:
     @cached_property
     def colour_target(self) -> Float[Tensor, "1 3 height width"]:
         """The mean colours that the parts of the structure image should get."""
-        found = self.semantics
-        coarse = transported(
-            self.appearance, self.matches, found.structure_grid, found.appearance_grid
-        )
-        return self._at_full_size(coarse)
+        return self._carried_over(self.appearance)
 
     @cached_property
     def textures(self) -> dict[float, Float[Tensor, "1 1 height width"]]:
         """By scale, the variance of brightness within windows that the structure image's parts get."""
         settings = self.settings.objective.edges
-        grid, others = self.semantics.structure_grid, self.semantics.appearance_grid
         textures: dict[float, Tensor] = {}
         for scale in scales_for(self.structure, settings.scales):
             image = shrunk(self.appearance, scale)
             if min(image.shape[-2:]) < 2 * settings.radius + 1:
                 continue
             found = objective.window_variance(image, settings.radius)
-            coarse = transported(found, self.matches, grid, others)
-            textures[scale] = self._at_full_size(coarse)
+            textures[scale] = self._carried_over(found)
         return textures
 
     @cached_property
@@ -97,8 +91,12 @@ class Preparation:
         terms = self.settings.objective
         return MatchedPatches(self.appearance, self.semantics, self.matches, terms.patches)
 
-    def _at_full_size(self, coarse: Tensor) -> Tensor:
-        size = self.structure.shape[-2:]
+    def _carried_over(
+        self, maps: Float[Tensor, "1 channels rows columns"]
+    ) -> Float[Tensor, "1 channels height width"]:
+        """What the parts of the structure image get of maps of the appearance image."""
+        found, size = self.semantics, self.structure.shape[-2:]
+        coarse = transported(maps, self.matches, found.structure_grid, found.appearance_grid)
         return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
 
     @cached_property

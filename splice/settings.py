@@ -97,6 +97,16 @@ Depths = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_le
 """Blocks as fractions of a backbone's depth, 1 being the deepest."""
 
 
+Scales = Annotated[
+    tuple[Annotated[float, Field(ge=1, le=64)], ...],
+    Field(
+        min_length=1,
+        description="how many times smaller the pictures are made, of a short side of 256 pixels",
+    ),
+]
+"""Sizes at which a term on pixels looks, see `splice.scales`."""
+
+
 class ClassTokenTerm(Term):
     """The appearance term, on [CLS] tokens."""
 
@@ -132,11 +142,7 @@ class LocalTerm(Term):
 class EdgeTerm(Term):
     """The structure image's detail, which the output must let one read."""
 
-    scales: tuple[Annotated[float, Field(ge=1, le=64)], ...] = Field(
-        default=(1.0, 2.0),
-        min_length=1,
-        description="how many times smaller the pictures are made, of a short side of 256 pixels",
-    )
+    scales: Scales = (1.0, 2.0)
     radius: int = Field(default=3, ge=1, le=64, description="of the windows, in pixels")
     contrast: float = Field(
         default=0.03,
@@ -160,11 +166,7 @@ class ColourTerm(Term):
 class PatchTerm(Term):
     """The distribution of small patches of pixels, within parts of the same meaning."""
 
-    scales: tuple[Annotated[float, Field(ge=1, le=64)], ...] = Field(
-        default=(1.0, 2.0, 4.0),
-        min_length=1,
-        description="how many times smaller the pictures are made, of a short side of 256 pixels",
-    )
+    scales: Scales = (1.0, 2.0, 4.0)
     side: int = Field(default=7, ge=1, le=31, description="pixels along a patch; odd")
     samples: int = Field(
         default=2048, ge=16, le=65536, description="patches compared at each scale"

@@ -22,21 +22,12 @@ from splice.painter import Painter, batched
 from splice.precision import precision_of
 from splice.preparation import Preparation
 from splice.scales import shrunk
-from splice.settings import Settings
+from splice.settings import Objective, Settings, Term
 from splice.targets import Role, Target, Targets
 from splice.views import View
 
-TERMS = (
-    "appearance",
-    "structure",
-    "identity",
-    "pixel_identity",
-    "local",
-    "edges",
-    "colour",
-    "chroma",
-    "patches",
-)
+TERMS = tuple(name for name, value in Objective() if isinstance(value, Term))
+"""The terms of the objective, by the names of their settings."""
 
 SKIPS_TO_FULL_PRECISION, SKIPS_TO_GIVING_UP = 3, 10
 """Steps in a row with a loss or gradient that is not finite, after which the loop goes to float32,
