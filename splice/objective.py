@@ -15,6 +15,9 @@ Scalar = Float[Tensor, ""]
 BRIGHTNESS = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601)."""
 
+LAST_BITS = 2**12 - 1
+"""Bits of a float32 that the order of projected patches can do without."""
+
 ROUNDING = 1e-5
 """Variance of brightness that is nothing: about that of rounding to 8 bits."""
 
@@ -201,7 +204,23 @@ def _in_order(values: Float[Tensor, "rows samples"]) -> Float[Tensor, "rows samp
     plain = values.detach().numpy()
     if not values.requires_grad:
         return torch.from_numpy(np.sort(plain, -1))
-    return values.gather(-1, torch.from_numpy(np.argsort(plain, -1)))
+    return values.gather(-1, torch.from_numpy(_places_in_order(plain)))
+
+
+def _places_in_order(values: Float[np.ndarray, "rows samples"]) -> Int[np.ndarray, "rows samples"]:
+    """Where each row's values stand, from the smallest to the largest.
+
+    Each value's place is written over its last bits, and both are sorted as one whole number, in a
+    third of the time of an argsort. Values that differ by less than those bits (one part in 4,096 at
+    2,048 samples) come in the order of their places.
+    """
+    places = np.arange(values.shape[-1], dtype=np.int32)
+    taken = (1 << max(1, values.shape[-1] - 1).bit_length()) - 1
+    if values.dtype != np.float32 or taken > LAST_BITS:
+        return np.argsort(values, -1)
+    bits = values.view(np.int32)
+    bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)  # negative numbers in order, too
+    return (np.sort((bits & ~taken) | places, -1) & taken).astype(np.int64)
 
 
 def take_patches(

@@ -39,7 +39,7 @@ class MatchedPatches:
         """
         self.settings, self.semantics = settings, semantics
         self._cumulative = _one_sequence(matches)
-        self._codes = semantics.structure_codes[0].flatten(1).T.contiguous()
+        self._codes = semantics.structure_codes[0].permute(1, 2, 0).flatten(0, 1)
         self.scales = scales_for(appearance, settings.scales)
         self.levels = [shrunk(appearance, scale) for scale in self.scales]
 

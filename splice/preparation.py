@@ -39,27 +39,36 @@ class Preparation:
         """
         self.structure, self.appearance = structure, appearance
         self.settings, self.vit = settings, vit
+        self._conditions: dict[torch.dtype, dict[Role, Tensor]] = {}
 
     @cached_property
     def semantics(self) -> Semantics:
         """Codes of meaning, and which parts of the two pictures correspond."""
         return find_semantics(self.vit, self.structure, self.appearance, self.settings.meaning)
 
-    @cached_property
-    def noise(self) -> dict[Role, Float[Tensor, "1 octaves ..."]]:
-        """Noise for every pixel of each picture, from which what is flat gets its texture."""
+    def conditions(
+        self, role: Role, view: View, dtype: torch.dtype
+    ) -> Float[Tensor, "1 conditions height width"]:
+        """Codes and noise for every pixel of a view of a picture, channels last.
+
+        Those of the entire pictures are kept in the last precision that was asked for.
+        """
+        if dtype not in self._conditions:
+            self._conditions = {dtype: self._find_conditions(dtype)}
+        return view.cut(self._conditions[dtype][role])
+
+    def _find_conditions(self, dtype: torch.dtype) -> dict[Role, Float[Tensor, "1 conditions ..."]]:
+        """Codes, and noise from which what is flat gets its texture, for every pixel."""
         random = torch.Generator().manual_seed(self.settings.seed)
         generator = self.settings.generator
-        noise: dict[Role, Tensor] = {}
+        conditions: dict[Role, Tensor] = {}
         for role in ("structure", "appearance"):
             codes = self.semantics.codes(role)
             drawn = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
-            noise[role] = generator.noise_level * drawn.to(codes)
-        return noise
-
-    def conditions(self, role: Role, view: View) -> Float[Tensor, "1 conditions height width"]:
-        """Codes and noise for every pixel of a view of a picture."""
-        return torch.cat([view.cut(self.semantics.codes(role)), view.cut(self.noise[role])], 1)
+            noise = generator.noise_level * drawn.to(codes)
+            found = torch.cat([codes, noise], 1)
+            conditions[role] = found.to(dtype, memory_format=torch.channels_last)
+        return conditions
 
     @cached_property
     def matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:

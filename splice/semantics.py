@@ -34,7 +34,8 @@ CHANNELS_AT_ONCE = 4
 class Semantics:
     """Meaning of a pair's pixels and patches.
 
-    `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures.
+    `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures,
+    and lie in memory channels last, where pixels are looked up.
     `similarity` is the cosine of keys, each picture's centred on their own mean, structure patches by
     appearance patches, patches row by row over the grids.
     """
@@ -79,6 +80,7 @@ def find_semantics(
             _whitened(keys, settings.channels), grids, (structure, appearance), strict=True
         )
     ]
+    codes = [each.contiguous(memory_format=torch.channels_last) for each in codes]
     unit = [F.normalize(each, dim=-1) for each in keys]
     return Semantics(codes[0], codes[1], unit[0] @ unit[1].T, grids[0], grids[1])
 

@@ -263,9 +263,9 @@ class Transfer:
         """What the generator gets of a view: its colours, codes of what it shows, and noise."""
         if self.settings.generator.input == "image":
             return image
-        inputs = torch.cat([image * 2 - 1, self.prepared.conditions(role, view)], 1)
         # Convolutions would round it themselves, and keep both.
-        return inputs.to(self.dtype, memory_format=torch.channels_last)
+        colours = (image * 2 - 1).to(self.dtype, memory_format=torch.channels_last)
+        return torch.cat([colours, self.prepared.conditions(role, view, self.dtype)], 1)
 
     def _look(self, outputs: list[Tensor], weights: Mapping[str, float]) -> list[Features]:
         """Features of the output, and of the reconstruction where a term asks for them.

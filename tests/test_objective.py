@@ -239,6 +239,27 @@ def test_patch_term_against_sorting_in_numpy():
     assert found.item() == pytest.approx(np.mean(distances), rel=1e-12)
 
 
+@pytest.mark.parametrize("samples", [1, 2, 5, 2048, 4096, 4097])
+def test_patches_that_learn_are_compared_in_order_up_to_the_last_bits(samples):
+    """In float32, where the order comes from numbers whose last bits are blurred."""
+    output, target = normal(samples, 3).float(), normal(samples, 3, seed=1).float()
+    directions, nothing = normal(3, 2, seed=2).float(), torch.zeros(samples, 1)
+    code_directions = torch.zeros(1, 2)
+    output.requires_grad_()
+    found = objective.patch_term(output, target, nothing, directions, code_directions)
+    ours, theirs = (each.detach().double() @ directions.double() for each in (output, target))
+    difference = ours.sort(0).values - theirs.sort(0).values
+    assert found.item() == pytest.approx(difference.abs().mean().item(), rel=1e-3)
+    # Each sample has a place of its own, so each is pushed with the same strength.
+    (gradient,) = torch.autograd.grad(found, output)
+    pushes = (gradient.double() @ directions.double().pinverse().T) * samples * 2
+    assert torch.allclose(pushes.abs(), torch.ones_like(pushes), atol=1e-3)
+    places = np.argsort(ours.numpy(), 0)
+    ranked = np.take_along_axis(pushes.numpy(), places, 0)
+    agreed = np.sign(ranked) == np.sign(difference.numpy())
+    assert agreed[np.abs(difference.numpy()) > 4e-3].all()
+
+
 def test_patch_term_of_equal_distributions_is_zero():
     patches, directions, nothing = (
         normal(30, 12),

@@ -120,7 +120,7 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         progress = step / settings.steps
         structure, appearance = (twin.targets.draw(role) for role in ("structure", "appearance"))
         conditions = {
-            role: twin.prepared.conditions(role, entire(twin.targets.images[role]))
+            role: twin.prepared.conditions(role, entire(twin.targets.images[role]), twin.dtype)
             for role in ("structure", "appearance")
         }
 
@@ -363,7 +363,9 @@ def test_the_picture_is_the_average_s_and_changes_nothing(vit):
     with torch.no_grad():
         for weight, average in zip(network.parameters(), transfer.painter.average, strict=True):
             weight.copy_(average)
-        conditions = transfer.prepared.conditions("structure", entire(STRUCTURE[None]))
+        conditions = transfer.prepared.conditions(
+            "structure", entire(STRUCTURE[None]), transfer.dtype
+        )
         expected = network(torch.cat([2 * STRUCTURE[None] - 1, conditions], 1))[0]
     torch.testing.assert_close(picture, expected)
 

@@ -126,8 +126,7 @@ def measure(
     tell(0, rounds)
     for turn in range(rounds + 1):
         for kind, timing in zip(kinds, timings, strict=True):
-            timing.add(_whole(transfer, kind, turn, steps, floor), turn > 0)
-            timing.add(_by_part(transfer, kind, turn, steps), turn > 0)
+            timing.add(_step(transfer, kind, turn, steps, floor), turn > 0)
         if loop is not None:
             loop.round(turn > 0)
         if turn:
@@ -191,13 +190,16 @@ class _Literal:
         self.plain, self.entire, self.picture = ([] for _ in range(3))
 
     def round(self, counts: bool) -> None:
-        self.loop.done = 1  # neither the entire pair nor a picture
-        self._time(self.loop.step, self.plain, counts)
-        self.loop.done = ENTIRE_EVERY * (PICTURE_EVERY + 1)
-        while self.loop.done % PICTURE_EVERY == 0:
-            self.loop.done += ENTIRE_EVERY
-        self._time(self.loop.step, self.entire, counts)
+        entire = ENTIRE_EVERY * (PICTURE_EVERY + 1)
+        while entire % PICTURE_EVERY == 0:
+            entire += ENTIRE_EVERY
+        self._time(lambda: self._step(1), self.plain, counts)  # no entire pair, and no picture
+        self._time(lambda: self._step(entire), self.entire, counts)
         self._time(self.loop.eight_bits, self.picture, counts)
+
+    def _step(self, done: int) -> None:
+        self.loop.done = done
+        self.loop.step()
 
     def mean(self) -> float:
         plain, entire, picture = map(statistics.median, (self.plain, self.entire, self.picture))
@@ -209,19 +211,24 @@ class _Literal:
             into.append(seconds)
 
 
-def _whole(
+def _step(
     transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any], floor: Floor
 ) -> dict[str, float]:
-    """Seconds of one step, then of the floor of that very step."""
-    with recorded_calls(transfer) as calls:
-        whole = _seconds(lambda: _at(transfer, kind, turn, steps), transfer.device)
-    return {"step": whole, "floor": _seconds(floor.prepare(calls), transfer.device)}
+    """Seconds of one step, of another by part, and of the floor of a third."""
 
-
-def _by_part(transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any]) -> dict[str, float]:
-    with timed_parts(transfer) as watch:
+    def step() -> None:
         _at(transfer, kind, turn, steps)
-    return watch.seconds
+
+    whole = _seconds(step, transfer.device)
+    with timed_parts(transfer) as watch:
+        step()
+    with recorded_calls(transfer) as calls:
+        step()
+    return {
+        "step": whole,
+        "floor": _seconds(floor.prepare(calls), transfer.device),
+        **watch.seconds,
+    }
 
 
 def _at(transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any]) -> None:
@@ -239,7 +246,7 @@ def _describe_pool(transfer: Transfer) -> float:
     for _ in range(20 * transfer.settings.views.pool):
         for role in ("structure", "appearance"):
             seen.clear()
-            taken = _seconds(lambda role=role: transfer.targets.draw(role), transfer.device)
+            taken = _once(lambda role=role: transfer.targets.draw(role), transfer.device)
             if seen:
                 seconds.append(taken)
     hook.remove()
@@ -284,6 +291,15 @@ def _share(
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Of the second of two runs: in a run of the method, too, a step comes after one of its like.
+
+    After something else, memory is where that left it, and the first run pays for getting it back.
+    """
+    run()
+    return _once(run, device)
+
+
+def _once(run: Callable[[], object], device: torch.device) -> float:
     synchronise(device)
     begun = time.perf_counter()
     run()
