@@ -44,7 +44,6 @@ TIFF_KINDS = [(1, kind) for kind in ("u1", "<u2", ">u2", "<f4", ">f4")]
 TIFF_KINDS += [(2, "u1"), (3, "u1"), (3, "<u2"), (3, ">u2"), (4, "u1"), (4, "<u2")]
 quick = settings(
     max_examples=40,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -541,7 +540,7 @@ def test_long_comment_is_no_obstacle(tmp_path: Path) -> None:
 # Resizing
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64))
 def test_short_side_is_met_and_aspect_kept(height: int, width: int, size: int) -> None:
     resized = resize_short_side(torch.rand(3, height, width), size)

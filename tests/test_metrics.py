@@ -109,7 +109,7 @@ def test_colour_agrees_with_scipy() -> None:
 
 
 @given(first=st.tuples(*[st.floats(0, 1)] * 3), second=st.tuples(*[st.floats(0, 1)] * 3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_colour_of_plain_pictures_is_the_mean_projected_difference(
     first: tuple[float, ...], second: tuple[float, ...]
 ) -> None:

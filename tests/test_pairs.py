@@ -494,7 +494,7 @@ def test_embeddings_of_the_wrong_shape(tmp_path: Path, shape: tuple[int, ...]) -
 # Names
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.text(max_size=200))
 def test_any_text_becomes_a_safe_name(text: str) -> None:
     name = safe_name(text)
@@ -504,7 +504,7 @@ def test_any_text_becomes_a_safe_name(text: str) -> None:
         assert len(name) <= len(text) or name.startswith("_")
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=50, derandomize=True)
 @given(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=30))
 def test_safe_names_make_folders(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

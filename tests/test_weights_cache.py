@@ -26,7 +26,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read.path.read_bytes() == b"tensors"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.binary(min_size=1, max_size=200), choose=st.randoms(use_true_random=False))
 def test_any_changed_byte_is_noticed(tmp_path_factory, data: bytes, choose) -> None:
     folder = tmp_path_factory.mktemp("cache")
@@ -42,7 +42,7 @@ def test_any_changed_byte_is_noticed(tmp_path_factory, data: bytes, choose) -> N
     assert cache.read(folder, "weights").data == data
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(record=st.binary(max_size=100) | st.sampled_from([b"[]", b"null", b'{"sha256": 3}']))
 def test_any_record_that_is_not_one_is_noticed(tmp_path_factory, record: bytes) -> None:
     folder = tmp_path_factory.mktemp("cache")

@@ -274,7 +274,7 @@ def test_a_truncated_or_garbled_file_gives_a_sentence(kind: str, tiny, tmp_path_
         torch.save(tiny.state_dict(), path, _use_new_zipfile_serialization=kind == "zip")
     whole = path.read_bytes()
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     # Not the last bytes: a zip file's tail may lack some that nobody needs.
     @given(st.integers(0, len(whole) - 2000), st.binary(max_size=20))
     def check(place: int, garbage: bytes) -> None:
