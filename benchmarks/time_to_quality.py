@@ -36,7 +36,7 @@ from splice.presets import load_preset
 from splice.run import choose_size, read_at_most
 from splice.settings import Settings
 from splice.transfer import Transfer
-from splice.weights import load_vit
+from splice.weights import as_timm, load_vit
 
 SCORES = ("self_sim", "dino_i", "texture", "colour")
 ALL = "all at once"
@@ -234,8 +234,9 @@ def main(options: Options) -> None:
         return lambda: _Ours(Transfer(structure, appearance, chosen, vit, device))
 
     def theirs() -> Loop:
+        model = as_timm(backbone, plain)
         loop = LiteralLoop(
-            structure, appearance, plain, backbone, seed=settings.seed, calibrated=True
+            structure, appearance, model, backbone, seed=settings.seed, calibrated=True
         )
         return _Theirs(loop)
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from timm.layers.pos_embed_sincos import apply_rot_embed_cat
 from torch import Tensor, nn
 
 Rope = Float[Tensor, "..."] | None
@@ -152,6 +151,9 @@ class PlainBlock(nn.Module):
         """The rotary embedding on patch tokens; [CLS] and registers stay as they are."""
         if rope is None or heads.shape[2] <= self.prefix:
             return heads
+        # Here, as timm takes seconds to import, and most backbones have no such embedding.
+        from timm.layers.pos_embed_sincos import apply_rot_embed_cat
+
         rotated = apply_rot_embed_cat(heads[:, :, self.prefix :], rope, half=self.rotate_half)
         return torch.cat([heads[:, :, : self.prefix], rotated.to(heads.dtype)], 2)
 

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -263,12 +262,9 @@ class FrozenViT(nn.Module):
         """The position embedding resampled to the grid, remembered for each grid."""
         kept = self._resampled.get(grid)
         if kept is None or kept.device != self.positions.device:
-            kept = resample_abs_pos_embed(
-                self.positions.float(),
-                new_size=list(grid),
-                old_size=list(self.position_grid),
-                num_prefix_tokens=0 if self.no_embed_class else self.prefix,
-            ).to(self.embed.weight.dtype)
+            first = 0 if self.no_embed_class else self.prefix
+            kept = resampled_positions(self.positions.float(), self.position_grid, grid, first)
+            kept = kept.to(self.embed.weight.dtype)
             self._resampled[grid] = kept
         return kept
 
@@ -358,6 +354,27 @@ def resize_to_patches(
     return F.interpolate(
         images, size=(rows, columns), mode="bicubic", align_corners=False, antialias=True
     )
+
+
+def resampled_positions(
+    positions: Float[Tensor, "1 tokens width"],
+    old: tuple[int, int],
+    new: tuple[int, int],
+    first: int,
+) -> Float[Tensor, "1 others width"]:
+    """Position embeddings for another grid of patches: antialiased bicubic, as timm resamples them.
+
+    Args:
+        positions: of the first tokens, then of the patches, row by row.
+        old: rows and columns of patches that they are for.
+        new: rows and columns of patches that are wanted.
+        first: tokens before the patches, whose positions stay.
+    """
+    if old == new:
+        return positions
+    on_grid = positions[:, first:].unflatten(1, old).permute(0, 3, 1, 2)
+    on_grid = F.interpolate(on_grid, size=new, mode="bicubic", align_corners=False, antialias=True)
+    return torch.cat([positions[:, :first], on_grid.flatten(2).transpose(1, 2)], 1)
 
 
 def self_similarity(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from kornia import enhance, filters
 from torch import Tensor
 
 from splice.settings import Views
@@ -93,6 +92,8 @@ def change_colours(
     Gaussian, 3×3 pixels, of a deviation in 0.1 to 2 pixels.
     """
     if _uniform(generator) < settings.jitter:
+        from kornia import enhance  # here, as the default does without and starts sooner
+
         brightness, contrast, saturation = (
             1 + span * (2 * _uniform(generator) - 1)
             for span in (settings.brightness, settings.contrast, settings.saturation)
@@ -107,6 +108,8 @@ def change_colours(
         for index in torch.randperm(len(changes), generator=generator).tolist():
             image = changes[index](image)
     if _uniform(generator) < settings.blur:
+        from kornia import filters
+
         deviation = 0.1 + 1.9 * _uniform(generator)
         image = filters.gaussian_blur2d(image, (3, 3), (deviation, deviation))
     return image

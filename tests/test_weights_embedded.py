@@ -1,6 +1,9 @@
 """The converted weights against the graph that they came from."""
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import torch
 from embedded_weights import embedded_cache, embedded_wheel  # noqa: F401
 
 from splice.backbones import find_backbone
-from splice.weights import Provenance, fetch_weights, load_vit
+from splice.features import FrozenViT
+from splice.weights import Provenance, as_timm, fetch_weights, load_vit
 from splice.weights.embedded import ONNX_MEMBER, ONNX_SHA256, WHEEL_SHA256
 
 pytestmark = pytest.mark.network
@@ -33,8 +37,11 @@ def graph(embedded_wheel: Path) -> onnx.ModelProto:  # noqa: F811
 
 @pytest.fixture
 def model(embedded_cache: Path, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
+    """The weights in timm's module, which computes without any of our code."""
     monkeypatch.setenv("SPLICE_CACHE", str(embedded_cache))
-    return load_vit(find_backbone("dinov2_vits14"))
+    backbone = find_backbone("dinov2_vits14")
+    found, provenance = load_vit(backbone)
+    return as_timm(backbone, found), provenance
 
 
 def run(graph: onnx.ModelProto, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -113,6 +120,30 @@ def test_the_model_is_frozen_and_takes_any_multiple_of_the_patch(model) -> None:
     assert tokens.shape == (2, 1 + 3 * 5, 384)
     tokens.square().mean().backward()
     assert pixels.grad is not None and pixels.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_without_timm_the_features_are_those_of_its_module(model, monkeypatch) -> None:
+    vit, _ = model
+    backbone = find_backbone("dinov2_vits14")
+    found, _ = load_vit(backbone)
+    assert type(found).__module__.startswith("splice.")
+    pixels = noise(14 * 5)[..., : 14 * 4].abs().clamp(max=1)
+    asked = {"cls": [12], "keys": [12], "tokens": [3], "short_side": None}
+    ours, timms = (FrozenViT(each, backbone)(pixels, **asked) for each in (found, vit))
+    assert torch.equal(ours.cls[12], timms.cls[12])
+    assert torch.equal(ours.keys[12], timms.keys[12])
+    assert torch.equal(ours.tokens[3], timms.tokens[3])
+
+
+def test_the_embedded_weights_need_no_timm(embedded_cache: Path) -> None:  # noqa: F811
+    code = (
+        "import sys; from splice.features import FrozenViT; FrozenViT.load();"
+        "sys.exit(sorted({'timm', 'torchvision', 'kornia'} & set(sys.modules)) or 0)"
+    )
+    environment = {**os.environ, "SPLICE_CACHE": str(embedded_cache)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_provenance_leads_back_to_the_wheel(model, embedded_cache: Path) -> None:  # noqa: F811

@@ -101,7 +101,7 @@ def _run(values: Namespace, settings: Settings, told: Silent) -> None:
     from splice.device import find_device
     from splice.features import FrozenViT
     from splice.transfer import Transfer
-    from splice.weights import load_vit
+    from splice.weights import as_timm, load_vit
 
     if values.threads is not None:
         torch.set_num_threads(values.threads)
@@ -119,7 +119,8 @@ def _run(values: Namespace, settings: Settings, told: Silent) -> None:
 
     def literal() -> LiteralLoop:
         structure, appearance = (picture.to(device) for picture in pair)
-        return LiteralLoop(structure, appearance, plain.to(device), backbone, seed=settings.seed)
+        model = as_timm(backbone, plain.to(device))
+        return LiteralLoop(structure, appearance, model, backbone, seed=settings.seed)
 
     found = measure(
         make,

@@ -1,5 +1,6 @@
 """Where weights come from: fetched, verified, converted, cached; or read from a file."""
 
+from splice.weights.architecture import as_timm
 from splice.weights.catalogue import (
     WeightsCheck,
     WeightsState,
@@ -16,6 +17,7 @@ __all__ = [
     "Provenance",
     "WeightsCheck",
     "WeightsState",
+    "as_timm",
     "check_weights",
     "fetch_weights",
     "list_weights",

@@ -1,18 +1,23 @@
-"""Backbones as timm modules, and the strict loading of a state dict into them."""
+"""Backbones as modules without weights, and the strict loading of a state dict into them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-import timm
 import torch
-from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
+from torch import Tensor, nn
 
 from splice.backbones import Backbone
+from splice.weights.standard import StandardViT
+
+EMBEDDED_SIDE = 37
+"""Patches along a side of the pictures that the embedded backbone's positions were learnt for."""
+
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class MismatchError(Exception):
@@ -52,8 +57,12 @@ def anatomy_in(state: Mapping[str, Tensor]) -> Anatomy | None:
     return Anatomy(projection.shape[-1], projection.shape[0], blocks, registers)
 
 
-def empty(backbone: Backbone) -> VisionTransformer | Eva:
-    """The backbone's module without its head, for images of any size, still without weights."""
+def empty(backbone: Backbone) -> Any:
+    """The backbone as timm's `VisionTransformer` or `Eva`, headless, for any size, without weights."""
+    # Here, as it takes seconds, and the embedded backbone does without.
+    import timm
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import VisionTransformer
 
     def create() -> VisionTransformer | Eva:
         model = timm.create_model(backbone.timm_id, num_classes=0, dynamic_img_size=True)
@@ -67,11 +76,17 @@ def empty(backbone: Backbone) -> VisionTransformer | Eva:
     return create() if any(True for _ in model.buffers()) else model
 
 
-def fill(model: VisionTransformer | Eva, state: Mapping[str, Tensor]) -> VisionTransformer | Eva:
+def empty_embedded(backbone: Backbone) -> StandardViT:
+    """The embedded backbone without its head, for images of any size, still without weights."""
+    with torch.device("meta"):
+        return StandardViT(backbone, EMBEDDED_SIDE)
+
+
+def fill(model: Module, state: Mapping[str, Tensor]) -> Module:
     """The model with these weights, frozen: evaluation mode, fp32, no gradients.
 
     Args:
-        model: of `empty`; taken over.
+        model: of `empty` or `empty_embedded`; taken over.
         state: exactly the model's parameters.
 
     Raises:
@@ -94,3 +109,11 @@ def fill(model: VisionTransformer | Eva, state: Mapping[str, Tensor]) -> VisionT
             raise MismatchError(f"its {name} holds values that are not finite")
     model.load_state_dict(state, strict=True, assign=True)
     return model.eval().requires_grad_(False)
+
+
+def as_timm(backbone: Backbone, model: nn.Module) -> Any:
+    """The timm module with the weights of a model that `load_vit` gave: itself, if it is one."""
+    if not isinstance(model, StandardViT):
+        return model
+    device = next(model.parameters()).device
+    return fill(empty(backbone), model.state_dict()).to(device)

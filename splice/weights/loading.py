@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from timm.models.eva import Eva
-from timm.models.vision_transformer import VisionTransformer
 
 from splice.backbones import Backbone
 from splice.errors import InputError, RunError
 from splice.weights import cache, embedded, hub, local
-from splice.weights.architecture import MismatchError, anatomy_in, anatomy_of, empty, fill
+from splice.weights.architecture import (
+    MismatchError,
+    anatomy_in,
+    anatomy_of,
+    empty,
+    empty_embedded,
+    fill,
+)
 from splice.weights.progress import Progress, silent
 
 
@@ -42,7 +47,7 @@ def load_vit(
     backbone: Backbone,
     weights: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[VisionTransformer | Eva, Provenance]:
+) -> tuple[Any, Provenance]:
     """A frozen vision transformer with its weights, and where they came from.
 
     Args:
@@ -52,8 +57,9 @@ def load_vit(
         progress: told of downloads; silent by default.
 
     Returns:
-        The model on the CPU in fp32 and evaluation mode, without gradients; it takes images
-        whose sides are any multiples of the patch. And the provenance of its weights.
+        The model on the CPU in fp32 and evaluation mode, without gradients, for images whose sides
+        are any multiples of the patch: timm's, or of the embedded weights a `StandardViT`, which
+        `splice.features` computes with likewise. And the provenance of its weights.
 
     Raises:
         InputError: `weights` cannot be read, or is for another architecture.
@@ -67,7 +73,7 @@ def load_vit(
     return _load_hub(backbone, progress)
 
 
-def _fit(backbone: Backbone, content: Mapping[str, Any]) -> VisionTransformer | Eva:
+def _fit(backbone: Backbone, content: Mapping[str, Any]) -> Any:
     state = local.plain_state(content)
     found, expected = anatomy_in(state), anatomy_of(backbone)
     if found is None:
@@ -78,7 +84,7 @@ def _fit(backbone: Backbone, content: Mapping[str, Any]) -> VisionTransformer | 
     return fill(model, local.to_timm(state, model))
 
 
-def _load_file(backbone: Backbone, path: Path) -> tuple[VisionTransformer | Eva, Provenance]:
+def _load_file(backbone: Backbone, path: Path) -> tuple[Any, Provenance]:
     content, digest = local.read(path)
     try:
         model = _fit(backbone, content)
@@ -90,7 +96,7 @@ def _load_file(backbone: Backbone, path: Path) -> tuple[VisionTransformer | Eva,
     return model, Provenance(source="a local file", file=str(path), sha256=digest)
 
 
-def _load_hub(backbone: Backbone, progress: Progress) -> tuple[VisionTransformer | Eva, Provenance]:
+def _load_hub(backbone: Backbone, progress: Progress) -> tuple[Any, Provenance]:
     path = hub.fetch(backbone, progress)
     try:
         data = path.read_bytes()
@@ -120,12 +126,10 @@ def hub_provenance(backbone: Backbone, path: Path, digest: str) -> Provenance:
     )
 
 
-def _load_embedded(
-    backbone: Backbone, progress: Progress
-) -> tuple[VisionTransformer | Eva, Provenance]:
+def _load_embedded(backbone: Backbone, progress: Progress) -> tuple[Any, Provenance]:
     cached = fetch_embedded(backbone, progress)
     try:
-        model = fill(empty(backbone), safetensors.torch.load(cached.data))
+        model = fill(empty_embedded(backbone), safetensors.torch.load(cached.data))
     except MismatchError as mismatch:
         raise RunError(f"the cached weights {cached.path} are unusable: {mismatch}") from None
     return model, embedded_provenance(cached)
@@ -188,6 +192,6 @@ def fetch_embedded(
         except RunError as error:
             raise RunError(damage + str(error)) from None
         state = embedded.convert(data)
-        fill(empty(backbone), state)  # nothing is stored that could not be loaded
+        fill(empty_embedded(backbone), state)  # nothing is stored that could not be loaded
         content, record = embedded.to_safetensors(state, backbone.licence)
         return cache.write(folder, scratch, backbone.name, content, record)

@@ -14,7 +14,6 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from timm.models import eva, vision_transformer
 from torch import Tensor
 
 from splice.errors import InputError
@@ -113,15 +112,21 @@ def plain_state(content: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def to_timm(
     state: Mapping[str, Tensor],
-    model: vision_transformer.VisionTransformer | eva.Eva,
+    model: Any,
 ) -> dict[str, Tensor]:
     """The state dict in the layout and the grid of a timm model, by timm's own conversion.
 
     Heads that the model does not have are dropped.
 
+    Args:
+        state: of a file.
+        model: timm's `VisionTransformer` or `Eva`.
+
     Raises:
         MismatchError: timm cannot convert it.
     """
+    from timm.models import eva, vision_transformer
+
     try:
         # timm prints remarks while it converts.
         with contextlib.redirect_stdout(io.StringIO()):
