@@ -15,6 +15,9 @@ Scalar = Float[Tensor, ""]
 BRIGHTNESS = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (ITU-R BT.601)."""
 
+PART_GAP = 6.0
+"""Between projections of patches within and without a part, which spread over a few units each."""
+
 LAST_BITS = 2**12 - 1
 """Bits of a float32 that the order of projected patches can do without."""
 
@@ -174,6 +177,7 @@ def patch_term(
     codes: Float[Tensor, "samples channels"],
     directions: Float[Tensor, "pixels projections"],
     code_directions: Float[Tensor, "channels projections"],
+    alike: float,
 ) -> Scalar:
     """Distance of two distributions of patches that share their meaning.
 
@@ -182,16 +186,23 @@ def patch_term(
     distributions of (patch of the output, code) and (patch of the appearance image, code): for each
     direction both sets are projected and sorted, and their ranks compared. The codes on both sides
     are those of the structure image, so that looks are compared within parts of the same meaning,
-    without fixing where in a part a pattern lies.
+    without fixing where in a part a pattern lies. Random directions seldom tell an eye from all the
+    rest of a face; so each direction also sets one part far apart, that of a sample and of all that are
+    alike in meaning, and compares it by itself.
 
     Args:
         output: patches of the output, flattened.
         target: patches of the appearance image, drawn where the output's patches get their look.
-        codes: meaning of the output's patches.
+        codes: meaning of the output's patches, which are in random order.
         directions: random directions of patches.
         code_directions: random directions of codes; their length says how much meaning separates.
+        alike: cosine of codes above which two patches belong to one part; 1 for no parts.
     """
     meaning = codes @ code_directions
+    if alike < 1:
+        unit = F.normalize(codes, dim=-1)
+        anchors = unit[torch.arange(directions.shape[1], device=unit.device) % len(unit)]
+        meaning = meaning + PART_GAP * ((unit @ anchors.T > alike).to(codes) - 0.5)
     ours = _in_order((output @ directions + meaning).T.contiguous())
     theirs = _in_order((target @ directions + meaning).T.contiguous())
     return (ours - theirs).abs().mean()

@@ -91,7 +91,9 @@ class MatchedPatches:
         )
         directions = F.normalize(directions, dim=0)
         code_directions = code_directions * settings.semantics / meaning.shape[1] ** 0.5
-        return objective.patch_term(ours, theirs, meaning, directions, code_directions)
+        return objective.patch_term(
+            ours, theirs, meaning, directions, code_directions, settings.alike
+        )
 
     def _correspond(
         self,

@@ -177,6 +177,13 @@ class PatchTerm(Term):
     semantics: float = Field(
         default=1.0, ge=0, description="how much meaning separates patches of the same look"
     )
+    alike: float = Field(
+        default=0.5,
+        ge=-1,
+        le=1,
+        description="likeness in meaning (a cosine) of patches that make a part, which is compared by "
+        "itself; 1 for no parts",
+    )
     window: float = Field(
         default=0.25,
         gt=0,

@@ -226,17 +226,24 @@ def test_window_variance_against_numpy(radius):
     np.testing.assert_allclose(found.flatten().numpy(), expected, rtol=1e-9)
 
 
-def test_patch_term_against_sorting_in_numpy():
+@pytest.mark.parametrize("alike", [0.3, 1.0])
+def test_patch_term_against_sorting_in_numpy(alike):
     output, target, codes = normal(20, 12), normal(20, 12, seed=1), normal(20, 3, seed=2)
-    directions, code_directions = normal(12, 5, seed=3), normal(3, 5, seed=4)
-    found = objective.patch_term(output, target, codes, directions, code_directions)
-    distances = []
+    directions, code_directions = normal(12, 5, seed=3) / 9, normal(3, 5, seed=4) / 9
+    found = objective.patch_term(output, target, codes, directions, code_directions, alike)
+    unit = codes.numpy() / np.linalg.norm(codes.numpy(), axis=1, keepdims=True)
+    distances, sizes = [], []
     for k in range(5):
         direction, code = directions[:, k].numpy(), code_directions[:, k].numpy()
-        ours = np.sort(output.numpy() @ direction + codes.numpy() @ code)
-        theirs = np.sort(target.numpy() @ direction + codes.numpy() @ code)
-        distances.append(np.mean(np.abs(ours - theirs)))
+        ours, theirs = (
+            each.numpy() @ direction + codes.numpy() @ code for each in (output, target)
+        )
+        part = unit @ unit[k] > alike
+        apart = [np.abs(np.sort(ours[p]) - np.sort(theirs[p])).sum() for p in (part, ~part)]
+        distances.append(sum(apart) / 20)
+        sizes.append(part.sum())
     assert found.item() == pytest.approx(np.mean(distances), rel=1e-12)
+    assert all(0 < size < 20 for size in sizes) if alike < 1 else sum(sizes) == 0
 
 
 @pytest.mark.parametrize("samples", [1, 2, 5, 2048, 4096, 4097])
@@ -246,7 +253,7 @@ def test_patches_that_learn_are_compared_in_order_up_to_the_last_bits(samples):
     directions, nothing = normal(3, 2, seed=2).float(), torch.zeros(samples, 1)
     code_directions = torch.zeros(1, 2)
     output.requires_grad_()
-    found = objective.patch_term(output, target, nothing, directions, code_directions)
+    found = objective.patch_term(output, target, nothing, directions, code_directions, 1.0)
     ours, theirs = (each.detach().double() @ directions.double() for each in (output, target))
     difference = ours.sort(0).values - theirs.sort(0).values
     assert found.item() == pytest.approx(difference.abs().mean().item(), rel=1e-3)
@@ -268,11 +275,13 @@ def test_patch_term_of_equal_distributions_is_zero():
     )
     order = torch.randperm(30, generator=tiny.generator(5))
     code_directions = normal(1, 5, seed=4)
-    found = objective.patch_term(patches[order], patches, nothing, directions, code_directions)
+    found = objective.patch_term(patches[order], patches, nothing, directions, code_directions, 1.0)
     assert found.item() == pytest.approx(0, abs=1e-12)
     # The same patches in parts of another meaning are another joint distribution.
     codes = (torch.arange(30) < 15).double()[:, None] * 4
-    swapped = objective.patch_term(patches.roll(15, 0), patches, codes, directions, code_directions)
+    swapped = objective.patch_term(
+        patches.roll(15, 0), patches, codes, directions, code_directions, 1.0
+    )
     assert swapped.item() > 0.05
 
 
@@ -281,7 +290,7 @@ def test_patch_term_moves_with_a_shift():
     patches, move = normal(40, 6), normal(6, seed=1)
     directions = normal(6, 7, seed=2)
     codes = torch.zeros(40, 1, dtype=torch.float64)
-    found = objective.patch_term(patches + move, patches, codes, directions, normal(1, 7))
+    found = objective.patch_term(patches + move, patches, codes, directions, normal(1, 7), 0.5)
     assert found.item() == pytest.approx((move @ directions).abs().mean().item(), rel=1e-9)
 
 

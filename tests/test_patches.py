@@ -31,6 +31,7 @@ def term(matches, appearance=None, semantics: float = 0.0, **changes) -> Matched
         "projections": 16,
         "scales": (1.0,),
         "window": 1.0,
+        "alike": 1.0,
         **changes,
     }
     appearance = halves(RED, BLUE) if appearance is None else appearance
@@ -55,6 +56,38 @@ def test_without_meaning_only_the_whole_distribution_counts():
     distance = term(CROSSED, semantics=0.0)
     wrong = distance(halves(RED, BLUE), WHOLE, tiny.generator(1))
     assert wrong.item() < 0.05
+
+
+def test_parts_of_one_meaning_are_compared_apart():
+    """Also where random directions of meaning tell nothing, and however small a part is."""
+    few = [[0.0, 1.0], [1.0, 0.0]]
+    distance = term(few, semantics=0.0, alike=0.5)
+    wrong = distance(halves(RED, BLUE), WHOLE, tiny.generator(1)).item()
+    assert wrong > 0.1
+    assert distance(halves(BLUE, RED), WHOLE, tiny.generator(1)).item() < 1e-6
+    # An eye in a face: a column of one pixel whose look is the other half's.
+    codes = torch.full((1, 1, SIDE, SIDE), -1.0)
+    codes[..., 5] = 1
+    face, eye = halves(RED, RED), halves(RED, RED)
+    eye[..., 5] = BLUE[..., 0]
+    meaning = Semantics(codes, codes, torch.zeros(SIDE, 2), (1, SIDE), (1, 2))
+    matches = torch.tensor([[1.0, 0.0]]).repeat(SIDE, 1)
+    matches[5] = torch.tensor([0.0, 1.0])
+    settings = PatchTerm(
+        weight=1,
+        semantics=0,
+        side=1,
+        samples=512,
+        projections=16,
+        scales=(1.0,),
+        window=1,
+    )
+    distance = MatchedPatches(halves(RED, BLUE), meaning, matches, settings)
+    found = [distance(each, WHOLE, tiny.generator(1)).item() for each in (face, eye)]
+    moved = distance(eye.roll(3, -1), WHOLE, tiny.generator(1)).item()
+    assert found[1] < 1e-6
+    assert found[0] > 0.01
+    assert moved > 1.5 * found[0]  # without parts, as good as the eye in its place
 
 
 def test_in_windows_each_part_counts_by_itself():
