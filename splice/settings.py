@@ -172,7 +172,7 @@ class PatchTerm(Term):
         default=2048, ge=16, le=65536, description="patches compared at each scale"
     )
     projections: int = Field(
-        default=64, ge=1, le=4096, description="random directions at each scale"
+        default=32, ge=1, le=4096, description="random directions at each scale"
     )
     semantics: float = Field(
         default=1.0, ge=0, description="how much meaning separates patches of the same look"
