@@ -16,9 +16,10 @@ from torch import Tensor
 
 from splice import objective
 from splice.errors import RunError
-from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
+from splice.features import Features, FrozenViT, self_similarity
 from splice.memory import in_one_piece, is_out_of_memory, let_go, spares
 from splice.painter import Painter, batched
+from splice.patch_grid import resize_to_patches
 from splice.precision import precision_of
 from splice.preparation import Preparation
 from splice.scales import shrunk

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from splice.errors import InputError
-from splice.features import FrozenViT, resize_to_patches, self_similarity
+from splice.features import FrozenViT, self_similarity
+from splice.patch_grid import resize_to_patches
 
 ALL = tuple(range(1, tiny.BLOCKS + 1))
 KINDS = ("cls", "tokens", "keys", "queries", "values", "attention")

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from splice import objective
 from splice.errors import InputError, RunError
-from splice.features import FrozenViT, resize_to_patches, self_similarity
+from splice.features import FrozenViT, self_similarity
+from splice.patch_grid import resize_to_patches
 from splice.precision import precision_of
 from splice.presets import load_preset
 from splice.settings import Settings, Term

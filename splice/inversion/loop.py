@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.errors import InputError, RunError
-from splice.features import Features, FrozenViT, resize_to_patches, self_similarity
+from splice.features import Features, FrozenViT, self_similarity
 from splice.inversion.prior import NOISE_CHANNELS, SMALLEST_SIDE, DeepImagePrior
 from splice.inversion.settings import Feature, InversionSettings
+from splice.patch_grid import resize_to_patches
 from splice.precision import autocast_of
 
 State = dict[str, Tensor]

@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from splice.errors import InputError
-from splice.features import Features, FrozenViT, resize_to_patches
+from splice.features import Features, FrozenViT
 from splice.images import to_pil
+from splice.patch_grid import resize_to_patches
 from splice.visualize.correspondences import (
     draw_matches,
     mutual_nearest_neighbours,
