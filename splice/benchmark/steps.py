@@ -214,21 +214,18 @@ class _Literal:
 def _step(
     transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any], floor: Floor
 ) -> dict[str, float]:
-    """Seconds of one step, of another by part, and of the floor of a third."""
+    """Seconds of one step, of the floor of that very step, and of another step by part."""
 
     def step() -> None:
         _at(transfer, kind, turn, steps)
 
-    whole = _seconds(step, transfer.device)
+    step()  # see `_seconds`
+    with recorded_calls(transfer) as calls:
+        whole = _once(step, transfer.device)
     with timed_parts(transfer) as watch:
         step()
-    with recorded_calls(transfer) as calls:
-        step()
-    return {
-        "step": whole,
-        "floor": _seconds(floor.prepare(calls), transfer.device),
-        **watch.seconds,
-    }
+    floors = _seconds(floor.prepare(calls), transfer.device)
+    return {"step": whole, "floor": floors, **watch.seconds}
 
 
 def _at(transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any]) -> None:

@@ -16,7 +16,6 @@ from splice.weights.standard import StandardViT
 EMBEDDED_SIDE = 37
 """Patches along a side of the pictures that the embedded backbone's positions were learnt for."""
 
-
 Module = TypeVar("Module", bound=nn.Module)
 
 
