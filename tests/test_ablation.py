@@ -1,0 +1,89 @@
+"""Terms left out in turn: which runs are made, and what is told of them."""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import small_run
+import torch
+
+from splice.errors import InputError
+from splice.features import FrozenViT
+from splice.images import read_image
+from splice.presets import load_preset
+
+
+@pytest.fixture
+def ablation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return importlib.import_module("ablation")
+
+
+def test_every_term_that_counts_is_left_out_once(ablation: ModuleType) -> None:
+    settings = load_preset("default", {"objective.edges.weight": "0"})
+    found = ablation.variants_of(settings, ("generator.noise=0",))
+    terms = [name for name, term in settings.objective if getattr(term, "weight", 0) > 0]
+    assert list(found) == [
+        "whole objective",
+        *(f"without {name}" for name in terms),
+        "generator.noise=0",
+    ]
+    assert "without edges" not in found and "without identity" not in found
+    changed = load_preset("default", found["without patches"])
+    assert changed.objective.patches.weight == 0
+    assert (
+        changed.objective.model_copy(
+            update={"patches": load_preset("default", {}).objective.patches}
+        )
+        == load_preset("default", {}).objective
+    )
+
+
+def test_runs_with_and_without(
+    ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = small_run.make(tmp_path)
+    for side, file in (("A", small.structure), ("B", small.appearance)):
+        (tmp_path / "pairs" / "set" / "one" / side).mkdir(parents=True)
+        file.rename(tmp_path / "pairs" / "set" / "one" / side / file.name)
+    preset = tmp_path / "small.yaml"
+    preset.write_text(
+        f"backbone: timm:test_vit\nweights: {small.weights}\nsteps: 2\nsize: 64\ndevice: cpu\n"
+        "seen: {short_side: 64}\nmeaning: {short_side: 64}\nobjective:\n  appearance: {weight: 0}\n"
+        "  local: {weight: 0}\n  colour: {weight: 1}\n  structure: {weight: 0}\n  edges: {weight: 0}\n"
+        "  pixel_identity: {weight: 0}\n  patches: {weight: 0}\n  chroma: {weight: 0}\n"
+    )
+    weights = FrozenViT.load("timm:test_vit", weights=small.weights)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ablation, "FrozenViT", SimpleNamespace(load=lambda name, device: weights))
+        options = ablation.Options(
+            pairs_root=tmp_path / "pairs",
+            pairs=("set/one",),
+            save=tmp_path / "saved",
+            preset=str(preset),
+            also=("generator.noise=0",),
+            seeds=(0, 1),
+        )
+        ablation.main(options)
+    saved = tmp_path / "saved"
+    pictures = {
+        path.relative_to(saved).parts[0]: read_image(path)
+        for path in saved.glob("*/seed-0/set/one.png")
+    }
+    assert set(pictures) == {"whole-objective", "without-colour", "generator.noise=0"}
+    whole = pictures.pop("whole-objective")
+    for name, picture in pictures.items():
+        assert not torch.equal(picture, whole), name
+    assert len(list(saved.glob("*/seed-1/set/one.png"))) == 3
+    data = json.loads((saved / "ablation.json").read_text())
+    assert list(data["systems"])[:3] == ["whole objective", "without colour", "generator.noise=0"]
+    assert "whole objective minus" in capsys.readouterr().out
+    assert (saved / "ablation.png").is_file() and (saved / "ablation.md").is_file()
+
+
+def test_unknown_pairs_are_named(ablation: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    with pytest.raises(InputError):
+        ablation.chosen_pairs(tmp_path, ("set/none",))
