@@ -1,0 +1,94 @@
+"""Seconds from the start of a process to the end of its first step, part by part.
+
+    python benchmarks/start.py --rounds 3
+
+Every round is a fresh process, with the weights in the cache; medians over rounds. `--help` is timed
+likewise, as the command starts without torch.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "datasets" / "samples" / "mountains"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Seconds from the start of a process to the end of its first step, part by part."""
+
+    rounds: int = 3
+    """Processes to start."""
+    preset: str = "default"
+    """Preset to run on the sample pair."""
+    only: bool = False
+    """Start in this process, and print the parts as JSON."""
+
+
+def main(options: Options) -> None:
+    """Start and print."""
+    if options.only:
+        print(json.dumps(start(options.preset)))
+        return
+    helped, rounds = [], []
+    for _ in range(options.rounds):
+        helped.append(seconds_of([str(ROOT / "run_splice.py"), "--help"])[0])
+        command = [__file__, f"--preset={options.preset}", "--only"]
+        whole, output = seconds_of(command)
+        parts = json.loads(output)
+        rounds.append({"starting Python": whole - sum(parts.values()), **parts, "all": whole})
+    print(f"{'run_splice.py --help':40} {statistics.median(helped):6.2f} s")
+    for name in rounds[0]:
+        print(f"{name:40} {statistics.median(each[name] for each in rounds):6.2f} s")
+
+
+def seconds_of(arguments: list[str]) -> tuple[float, str]:
+    """How long a Python process takes, and what it prints."""
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, check=True)
+    return time.perf_counter() - begun, done.stdout.decode()
+
+
+def start(preset: str) -> dict[str, float]:
+    """The seconds of each part, to the end of the first step."""
+    parts: dict[str, float] = {}
+
+    @contextmanager
+    def part(name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        parts[name] = time.perf_counter() - begun
+
+    with part("importing torch"):
+        import torch  # noqa: F401
+    with part("other imports"):
+        import splice.run  # noqa: F401
+        from splice.features import FrozenViT
+        from splice.images import read_image
+        from splice.presets import load_preset
+        from splice.transfer import Transfer
+    settings = load_preset(preset)
+    with part("reading the pictures"):
+        assert isinstance(settings.size, int)
+        files = [next((SAMPLE / side).iterdir()) for side in "AB"]
+        pictures = [read_image(file, short_side=settings.size) for file in files]
+    with part("reading and folding the weights"):
+        vit = FrozenViT.load(settings.backbone)
+    with part("meaning of both pictures"):
+        transfer = Transfer(pictures[0], pictures[1], settings, vit)
+    with part("the rest of the preparation, first step"):
+        float(next(transfer.steps()).losses["total"])
+    return parts
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
