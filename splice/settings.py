@@ -302,7 +302,7 @@ class GeneratorSettings(Section):
 class Optimiser(Section):
     """Adam, by which the generator learns."""
 
-    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
+    learning_rate: float = Field(default=2e-3, gt=0, le=1, description="step size")
     schedule: Schedule = Field(
         default=((0.0, 0.1), (0.03, 1.0), (0.6, 1.0), (1.0, 0.05)),
         description="factors of the step size over the run",
