@@ -214,14 +214,17 @@ class _Literal:
 def _step(
     transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any], floor: Floor
 ) -> dict[str, float]:
-    """Seconds of one step, of the floor of that very step, and of another step by part."""
+    """Seconds of one step, of the same step by part, and of its floor."""
+
+    views = transfer.targets.random.get_state()
 
     def step() -> None:
+        transfer.targets.random.set_state(views)  # so that every run of the step sees the same
         _at(transfer, kind, turn, steps)
 
-    step()  # see `_seconds`
     with recorded_calls(transfer) as calls:
-        whole = _once(step, transfer.device)
+        step()
+    whole = _once(step, transfer.device)
     with timed_parts(transfer) as watch:
         step()
     floors = _seconds(floor.prepare(calls), transfer.device)
