@@ -215,7 +215,6 @@ def _step(
     transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any], floor: Floor
 ) -> dict[str, float]:
     """Seconds of one step, of the same step by part, and of its floor."""
-
     views = transfer.targets.random.get_state()
 
     def step() -> None:
