@@ -11,17 +11,24 @@ settings is not made again.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from quality import average_seeds, find_pairs, make_outputs, parse_changes, set_sheet
+from command import run_command
+from quality import (
+    average_seeds,
+    find_pairs,
+    make_outputs,
+    parse_changes,
+    set_sheet,
+    write_text,
+)
 
 from splice.device import find_device
-from splice.errors import InputError, SpliceError
+from splice.errors import InputError
 from splice.evaluation import Evaluation, evaluate
 from splice.features import FrozenViT
 from splice.images import write_atomically
@@ -77,9 +84,10 @@ def main(options: Options) -> None:
     first = {name: outputs[found[0]] for name, found in labels.items()}
     sheet = set_sheet(pairs, first)
     data = json.dumps(as_data(evaluation), indent=2)
-    write(options.save / "ablation.md", format_markdown(evaluation).encode())
-    write(options.save / "ablation.json", f"{data}\n".encode())
+    write_text(options.save / "ablation.md", format_markdown(evaluation))
+    write_text(options.save / "ablation.json", f"{data}\n")
     write_atomically(options.save / "ablation.png", lambda file: sheet.save(file, "PNG"))
+    print(f"wrote {options.save / 'ablation.png'}")
 
 
 def chosen_pairs(root: Path, names: tuple[str, ...]) -> list[Pair]:
@@ -119,15 +127,5 @@ def score(
     return average_seeds(scored, labels, WHOLE)
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and say so."""
-    write_atomically(path, lambda file: file.write(content))
-    print(f"wrote {path}")
-
-
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except SpliceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
+    run_command(main, Options)

@@ -17,19 +17,19 @@ there with the same settings is not made again: use another folder when the code
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import tyro
+from command import run_command
 from contact_sheet import Row, contact_sheet
 from PIL import Image
 from tqdm import tqdm
 
 from splice.device import find_device
-from splice.errors import InputError, SpliceError
+from splice.errors import InputError
 from splice.evaluation import Evaluation, evaluate, find_outputs
 from splice.features import FrozenViT
 from splice.images import read_image, to_pil, write_atomically, write_image
@@ -262,9 +262,14 @@ def save_tables(folder: Path, evaluations: Mapping[str, Evaluation]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     markdown = "\n".join(f"## {name}\n\n{format_markdown(e)}" for name, e in evaluations.items())
     data = json.dumps({name: as_data(e) for name, e in evaluations.items()}, indent=2)
-    for name, text in (("quality.md", markdown), ("quality.json", f"{data}\n")):
-        write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))
-        print(f"wrote {folder / name}")
+    write_text(folder / "quality.md", markdown)
+    write_text(folder / "quality.json", f"{data}\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, and say so."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+    print(f"wrote {path}")
 
 
 def set_sheet(pairs: Sequence[Pair], systems: Mapping[str, Mapping[str, Path]]) -> Image.Image:
@@ -281,8 +286,4 @@ def set_sheet(pairs: Sequence[Pair], systems: Mapping[str, Mapping[str, Path]]) 
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except SpliceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
+    run_command(main, Options)

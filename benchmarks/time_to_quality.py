@@ -22,13 +22,14 @@ from typing import Any, Literal, Protocol
 
 import torch
 import tyro
+from command import run_command
 from torch import Tensor
 
 from splice.backbones import find_backbone
 from splice.benchmark.literal import LiteralLoop
 from splice.benchmark.stopwatch import synchronise
 from splice.device import describe_device, find_device, versions
-from splice.errors import InputError, SpliceError
+from splice.errors import InputError
 from splice.features import FrozenViT
 from splice.images import read_image, write_atomically, write_image
 from splice.metrics import BETTER, Judge
@@ -352,8 +353,4 @@ def as_data(
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    try:
-        main(tyro.cli(Options))
-    except SpliceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
+    run_command(main, Options)

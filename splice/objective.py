@@ -19,7 +19,7 @@ PART_GAP = 6.0
 """Between projections of patches within and without a part, which spread over a few units each."""
 
 LAST_BITS = 2**12 - 1
-"""Bits of a float32 that the order of projected patches can do without."""
+"""A float32's last twelve bits, which the order of projected patches can do without."""
 
 ROUNDING = 1e-5
 """Variance of brightness that is nothing: about that of rounding to 8 bits."""
@@ -221,9 +221,9 @@ def _in_order(values: Float[Tensor, "rows samples"]) -> Float[Tensor, "rows samp
 def _places_in_order(values: Float[np.ndarray, "rows samples"]) -> Int[np.ndarray, "rows samples"]:
     """Where each row's values stand, from the smallest to the largest.
 
-    Each value's place is written over its last bits, and both are sorted as one whole number, in a
-    third of the time of an argsort. Values that differ by less than those bits (one part in 4,096 at
-    2,048 samples) come in the order of their places.
+    Each value's place is written over its last bits, and both are sorted as one whole number,
+    which takes about half the time of an argsort. Values that differ by less than those bits (one
+    part in 4,096 at 2,048 samples) come in the order of their places.
     """
     places = np.arange(values.shape[-1], dtype=np.int32)
     taken = (1 << max(1, values.shape[-1] - 1).bit_length()) - 1

@@ -11,7 +11,7 @@ import torch
 
 from splice.errors import InputError
 from splice.features import FrozenViT
-from splice.images import read_image
+from splice.images import read_image, write_image
 from splice.presets import load_preset
 
 
@@ -84,6 +84,8 @@ def test_runs_with_and_without(
 
 
 def test_unknown_pairs_are_named(ablation: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "set").mkdir()
-    with pytest.raises(InputError):
+    for side in ("A", "B"):
+        (tmp_path / "set" / "one" / side).mkdir(parents=True)
+        write_image(tmp_path / "set" / "one" / side / "picture.png", torch.rand(3, 32, 32))
+    with pytest.raises(InputError, match="--pairs set/none: no such pair in"):
         ablation.chosen_pairs(tmp_path, ("set/none",))
