@@ -119,34 +119,60 @@ def edge_term(
     output: Float[Tensor, "1 3 height width"],
     structure: Float[Tensor, "1 3 height width"],
     texture: Float[Tensor, "1 1 height width"],
+    turned: Float[Tensor, "1 1 height width"],
     radius: int,
     contrast: float,
 ) -> Scalar:
-    """How much of the structure image's detail cannot be read from the output any more, in [0, 1].
+    """How much of the structure image's detail cannot be read from the output any more, in [0, 2].
 
     In each window, the share of the variance of the structure image's brightness that no affine
     function of the output's brightness explains, 1 - correlation²; the mean over windows. Windows
-    count as far as their detail is stronger than the texture that is to come. Light may turn to dark
-    and stripes may grow on a coat, but lids, whiskers and ridges stay where they are. It is the matting
-    affinity of Luan et al. ("Deep Photo Style Transfer", CVPR 2017) the other way around: there the
-    output is to be an affine function of the photograph, which would forbid new texture.
+    count as far as their detail is stronger than the texture that is to come. Stripes may grow on a
+    coat, but lids, whiskers and ridges stay where they are. Where light has turned to dark, that
+    explains nothing and costs as much again, unless it was to turn. It is the matting affinity of
+    Luan et al. ("Deep Photo Style Transfer", CVPR 2017) the other way around: there the output is to
+    be an affine function of the photograph, which would forbid new texture.
 
     Args:
         output: painted from the view.
         structure: the view of the structure image.
         texture: variance of brightness that windows of the output are expected to have.
+        turned: 1 where light is to turn to dark, as in `turned_light`, and 0 where it is not.
         radius: of the square windows, in pixels.
         contrast: deviation of brightness at which a window counts half where there is no texture.
     """
     if min(output.shape[-2:]) < 2 * radius + 1:
         return output.sum() * 0
     x, y = brightness(structure), brightness(output)
-    means = _windows(torch.cat([x, y, x * x, y * y, x * y, texture], 1), radius).unbind(1)
+    means = _windows(torch.cat([x, y, x * x, y * y, x * y, texture, turned], 1), radius).unbind(1)
     ours = (means[3] - means[1] ** 2).clamp_min(0)
     detail = (means[2] - means[0] ** 2).clamp_min(0)
     counts = detail / (detail + means[5] + contrast**2)
-    explained = (means[4] - means[0] * means[1]) ** 2 / ((detail + ROUNDING) * (ours + ROUNDING))
-    return (counts * (1 - explained)).mean()
+    together = means[4] - means[0] * means[1]
+    explained = together**2 / ((detail + ROUNDING) * (ours + ROUNDING))
+    signed = torch.where(together < 0, (2 * means[6] - 1) * explained, explained)
+    return (counts * (1 - signed)).mean()
+
+
+def turned_light(
+    structure: Float[Tensor, "1 3 rows columns"], target: Float[Tensor, "1 3 rows columns"]
+) -> Float[Tensor, "1 1 rows columns"]:
+    """Where the parts of a picture are to swap light and dark, in [0, 1].
+
+    A dark cat before a bright wall that becomes a bright cat before a dark wall: 1 where, among the 5×5
+    patches around one, brightness has a correlation below -0.5 with the brightness to come, 0 where it
+    has none or a positive one.
+
+    Args:
+        structure: mean colours of the structure image's patches.
+        target: mean colours that these patches are to get.
+    """
+    x, y = brightness(structure), brightness(target)
+    maps = torch.cat([x, y, x * x, y * y, x * y], 1)
+    means = F.avg_pool2d(maps, 5, stride=1, padding=2, count_include_pad=False)
+    a, b, aa, bb, ab = means.split(1, 1)
+    spread = ((aa - a * a).clamp_min(0) + ROUNDING) * ((bb - b * b).clamp_min(0) + ROUNDING)
+    return (-2 * (ab - a * b) / spread.sqrt()).clamp(0, 1)
 
 
 def brightness(image: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch 1 *size"]:

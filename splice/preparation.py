@@ -95,6 +95,16 @@ class Preparation:
         return textures
 
     @cached_property
+    def turned(self) -> Float[Tensor, "1 1 height width"]:
+        """Where light is to turn to dark: 1, and 0 where it is not."""
+        found, size = self.semantics, self.structure.shape[-2:]
+        grids = found.structure_grid, found.appearance_grid
+        target = transported(self.appearance, self.matches, *grids)
+        means = F.interpolate(self.structure, size=found.structure_grid, mode="area")
+        turned = objective.turned_light(means, target)
+        return F.interpolate(turned, size=size, mode="bilinear", align_corners=False)
+
+    @cached_property
     def patches(self) -> MatchedPatches:
         """The term on patches of pixels."""
         terms = self.settings.objective

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.features import FrozenViT
+from splice.objective import brightness
 from splice.settings import Meaning
 
 Image = Float[Tensor, "1 3 height width"]
@@ -36,8 +37,9 @@ class Semantics:
 
     `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures,
     and lie in memory channels last, where pixels are looked up.
-    `similarity` is the cosine of keys, each picture's centred on their own mean, structure patches by
-    appearance patches, patches row by row over the grids.
+    `similarity` is the cosine of keys, each picture's centred on their own mean, less `Meaning.light`
+    times the difference of their places in the order of light; structure patches by appearance patches,
+    patches row by row over the grids.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
@@ -82,7 +84,26 @@ def find_semantics(
     ]
     codes = [each.contiguous(memory_format=torch.channels_last) for each in codes]
     unit = [F.normalize(each, dim=-1) for each in keys]
-    return Semantics(codes[0], codes[1], unit[0] @ unit[1].T, grids[0], grids[1])
+    light = [
+        order_of_light(image, grid)
+        for image, grid in zip((structure, appearance), grids, strict=True)
+    ]
+    unlike = (light[0][:, None] - light[1]).abs()
+    similarity = unit[0] @ unit[1].T - settings.light * unlike
+    return Semantics(codes[0], codes[1], similarity, grids[0], grids[1])
+
+
+def order_of_light(
+    image: Float[Tensor, "1 3 height width"], grid: tuple[int, int]
+) -> Float[Tensor, " patches"]:
+    """The share of a picture's patches that are darker than each patch; equal ones count half.
+
+    Two parts that mean the same are matched with two parts of the other picture so that light goes to
+    light: rock in the shade to the wood, sunlit rock to the cliff. The order holds for any exposure.
+    """
+    means = F.interpolate(brightness(image), size=grid, mode="area").flatten()
+    below = (means[:, None] > means).float().mean(1)
+    return below + (means[:, None] == means).float().mean(1) / 2
 
 
 def matching(
@@ -98,7 +119,7 @@ def matching(
     unbalanced optimal transport problems", 2018, table 1, total variation).
 
     Args:
-        similarity: cosine of keys.
+        similarity: of patches in meaning, such as the cosine of keys.
         temperature: of the softmax.
         reach: how much similarity is given up, at the most, for equal shares; 0 for none.
     """

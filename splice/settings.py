@@ -227,6 +227,13 @@ class Meaning(Section):
     temperature: float = Field(
         default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
+    light: float = Field(
+        default=0.2,
+        ge=0,
+        le=2,
+        description="similarity that patches lose, at most, for another place in the order of light, "
+        "so that light is matched with light",
+    )
     reach: float = Field(
         default=0.05,
         ge=0,

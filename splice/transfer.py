@@ -249,13 +249,13 @@ class Transfer:
     ) -> Float[Tensor, ""]:
         """The structure image's detail that the output of a view has lost, the mean of all scales."""
         terms, view = self.settings.objective.edges, structure.view
-        losses = []
+        turned, losses = view.cut(self.prepared.turned), []
         for scale, texture in self.prepared.textures.items():
-            ours, theirs, expected = (
-                shrunk(each, scale) for each in (output, structure.image, view.cut(texture))
+            maps = (output, structure.image, view.cut(texture), turned)
+            ours, theirs, expected, light = (shrunk(each, scale) for each in maps)
+            losses.append(
+                objective.edge_term(ours, theirs, expected, light, terms.radius, terms.contrast)
             )
-            term = objective.edge_term(ours, theirs, expected, terms.radius, terms.contrast)
-            losses.append(term)
         return _mean(losses) if losses else output.sum() * 0
 
     def _input(

@@ -175,42 +175,85 @@ def test_edge_term_against_a_regression_in_every_window(size, radius):
         torch.rand(1, 3, *size, generator=tiny.generator(seed), dtype=torch.float64)
         for seed in (0, 1)
     )
-    output = 0.5 * output + 0.5 * structure
-    texture = 0.01 * torch.rand(1, 1, *size, generator=tiny.generator(2), dtype=torch.float64)
-    losses = []
+    sign = torch.ones(size, dtype=torch.float64)
+    sign[:, size[1] // 2 :] = -1  # light turns to dark on the right
+    output = 0.5 * output + 0.5 * structure * sign
+    texture, turned = (
+        scale * torch.rand(1, 1, *size, generator=tiny.generator(seed), dtype=torch.float64)
+        for scale, seed in ((0.01, 2), (1.0, 3))
+    )
+    losses, slopes = [], []
     for y, x in corners(size, radius):
         window = (slice(y, y + 2 * radius + 1), slice(x, x + 2 * radius + 1))
         wanted, given = gray(structure)[window].ravel(), gray(output)[window].ravel()
         line = np.stack([given, np.ones_like(given)], 1)
         solution = np.linalg.lstsq(line, wanted, rcond=None)[0]
-        unexplained = np.var(wanted - line @ solution) / np.var(wanted)
+        explained = 1 - np.var(wanted - line @ solution) / np.var(wanted)
+        if solution[0] < 0:
+            to_turn = turned[0, 0].numpy()[window].mean()
+            explained = to_turn * explained - (1 - to_turn) * explained
         expected_texture = texture[0, 0].numpy()[window].mean()
         counts = np.var(wanted) / (np.var(wanted) + expected_texture + 0.05**2)
-        losses.append(counts * unexplained)
-    found = objective.edge_term(output, structure, texture, radius, 0.05)
+        losses.append(counts * (1 - explained))
+        slopes.append(solution[0])
+    assert min(slopes) < 0 < max(slopes)
+    found = objective.edge_term(output, structure, texture, turned, radius, 0.05)
     # The term takes the rounding of pixels for no detail, which the regression does not know of.
     assert found.item() == pytest.approx(np.mean(losses), rel=1e-2)
 
 
-def test_edge_term_lets_light_turn_to_dark_and_texture_grow_on_what_is_flat():
+def test_edge_term_lets_light_turn_where_it_should_and_texture_grow_on_what_is_flat():
     structure = torch.rand(1, 3, 24, 24, generator=tiny.generator())
     structure[..., 12:] = 0.5
     nothing = torch.zeros(1, 1, 24, 24)
-    inverted = 1 - 0.5 * structure
-    assert objective.edge_term(inverted, structure, nothing, 3, 0.05).item() < 3e-3
-    striped = inverted.clone()
+
+    def term(output, texture=nothing, turned=nothing):
+        return objective.edge_term(output, structure, texture, turned, 3, 0.05).item()
+
+    faint, inverted = 0.5 * structure, 1 - 0.5 * structure
+    everywhere = torch.ones_like(nothing)
+    assert term(faint) < 3e-3
+    assert term(faint, turned=everywhere) < 3e-3, "light may stay as it was"
+    assert term(inverted, turned=everywhere) < 3e-3
+    striped = faint.clone()
     striped[..., 18::2] = 0  # no window holds stripes and detail
-    assert objective.edge_term(striped, structure, nothing, 3, 0.05).item() < 3e-3
+    assert term(striped) < 3e-3
     blank = torch.full_like(structure, 0.5)
-    lost = objective.edge_term(blank, structure, nothing, 3, 0.05).item()
+    lost = term(blank)
     assert 0.3 < lost < 0.7  # about the half of the windows that hold detail
-    much = torch.full_like(nothing, 1.0)
-    assert objective.edge_term(blank, structure, much, 3, 0.05).item() < 0.1 * lost
+    assert term(inverted) == pytest.approx(2 * lost, rel=0.02)
+    assert term(blank, texture=everywhere) < 0.1 * lost
+
+
+def test_light_is_to_turn_where_a_dark_thing_is_to_be_bright():
+    """A dark square before a bright wall, of which the right half is to be the other way around."""
+    structure = torch.full((1, 3, 20, 40), 0.8)
+    structure[..., 6:14, 6:14] = structure[..., 6:14, 26:34] = 0.3
+    target = structure.clone()
+    target[..., 20:] = 1 - target[..., 20:]
+    turned = objective.turned_light(structure, target)[0, 0]
+    for row, column in ((6, 7), (9, 13), (13, 10)):
+        assert turned[row, column] == 0
+        assert turned[row, column + 20] == 1
+    assert turned[0, 35] < 0.05 and turned[10, 30] < 0.05, "nothing is to be seen there"
+    # Random ones, against correlations by NumPy.
+    random = tiny.generator()
+    structure, target = (
+        torch.rand(1, 3, 7, 8, generator=random, dtype=torch.float64) for _ in range(2)
+    )
+    turned = objective.turned_light(structure, target)[0, 0]
+    for row in range(7):
+        for column in range(8):
+            around = (slice(max(0, row - 2), row + 3), slice(max(0, column - 2), column + 3))
+            pair = [gray(picture)[around].ravel() for picture in (structure, target)]
+            expected = min(1.0, max(0.0, -2 * np.corrcoef(*pair)[0, 1]))
+            assert turned[row, column].item() == pytest.approx(expected, abs=2e-3)
 
 
 def test_edge_term_of_a_picture_smaller_than_a_window_is_nothing():
     small = torch.rand(1, 3, 5, 30, generator=tiny.generator(), requires_grad=True)
-    found = objective.edge_term(small, small.detach(), small[:, :1].detach(), 3, 0.05)
+    plain = torch.zeros(1, 1, 5, 30)
+    found = objective.edge_term(small, small.detach(), plain, plain, 3, 0.05)
     (gradient,) = torch.autograd.grad(found, small)
     assert found.item() == 0 and bool((gradient == 0).all())
 

@@ -12,13 +12,14 @@ from splice.semantics import (
     find_semantics,
     guided_upsampling,
     matching,
+    order_of_light,
     transported,
 )
 from splice.settings import Meaning
 
 
 def meaning(**changes) -> Meaning:
-    values = {"short_side": 56, "long_side": 224, "channels": 8, "radius": 0}
+    values = {"short_side": 56, "long_side": 224, "channels": 8, "radius": 0, "light": 0.0}
     return Meaning(**{**values, **changes})
 
 
@@ -173,6 +174,15 @@ def test_codes_are_the_principal_axes_and_similarity_a_cosine(vit):
             a, b = centred[0][i], centred[1][j]
             cosine = (a @ b) / (a.norm() * b.norm())
             assert found.similarity[i, j].item() == pytest.approx(cosine.item(), abs=1e-4)
+    lit = find_semantics(vit, *pair, meaning(channels=3, light=0.3))
+    orders = [
+        order_of_light(image, grid)
+        for image, grid in zip(pair, (found.structure_grid, found.appearance_grid), strict=True)
+    ]
+    for i in (0, 3, 7):
+        for j in (0, 5, 15):
+            expected = float(found.similarity[i, j]) - 0.3 * abs(float(orders[0][i] - orders[1][j]))
+            assert lit.similarity[i, j].item() == pytest.approx(expected, abs=1e-5)
     # Scores on the principal axes by a singular value decomposition, up to their signs.
     left, _, _ = torch.linalg.svd(torch.cat(centred), full_matrices=False)
     scores = left[:, :3] * len(left) ** 0.5
@@ -181,6 +191,26 @@ def test_codes_are_the_principal_axes_and_similarity_a_cosine(vit):
     for code, axis in zip(found.structure_codes[0].double(), expected, strict=True):
         sign = torch.sign((code * axis).sum())
         torch.testing.assert_close(code, sign * axis, atol=2e-3, rtol=0)
+
+
+def test_the_order_of_light_is_the_share_of_darker_patches():
+    image = torch.rand(1, 3, 8, 12, generator=tiny.generator()).double()
+    image[..., 4:, 6:] = 0.4  # equal patches
+    patches = [
+        image[0, :, r : r + 2, c : c + 2].mean((1, 2))
+        for r in range(0, 8, 2)
+        for c in range(0, 12, 2)
+    ]
+    light = [round(float(0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]), 9) for p in patches]
+    found = order_of_light(image.round(decimals=12), (4, 6))
+    expected = [
+        sum((other < own) + (other == own) / 2 for other in light) / len(light) for own in light
+    ]
+    assert found.tolist() == pytest.approx(expected, abs=1e-6)
+    exposed = order_of_light(0.2 + image / 2, (4, 6))
+    torch.testing.assert_close(exposed, found)
+    grey = torch.full((1, 3, 4, 4), 0.5)
+    assert order_of_light(grey, (2, 2)).tolist() == [0.5] * 4
 
 
 def test_the_mirror_image_has_mirrored_codes(vit):

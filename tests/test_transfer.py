@@ -186,7 +186,11 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         edges = 0.0
         for scale, texture in textures.items():
             size = [round(side / scale) for side in output.shape[-2:]]
-            maps = (output, structure.image, structure.view.cut(texture))
+            maps = (
+                output,
+                structure.image,
+                *map(structure.view.cut, (texture, twin.prepared.turned)),
+            )
             parts = [torch.nn.functional.adaptive_avg_pool2d(x, size) for x in maps]
             edges += objective.edge_term(*parts, 3, 0.03)
         expected["edges"] = 3 * edges / 2
