@@ -123,13 +123,13 @@ def edge_term(
     radius: int,
     contrast: float,
 ) -> Scalar:
-    """How much of the structure image's detail cannot be read from the output any more, in [0, 2].
+    """How much of the structure image's detail cannot be read from the output any more, in [0, 1].
 
     In each window, the share of the variance of the structure image's brightness that no affine
     function of the output's brightness explains, 1 - correlation²; the mean over windows. Windows
     count as far as their detail is stronger than the texture that is to come. Stripes may grow on a
-    coat, but lids, whiskers and ridges stay where they are. Where light has turned to dark, that
-    explains nothing and costs as much again, unless it was to turn. It is the matting affinity of
+    coat, but lids, whiskers and ridges stay where they are. Where light has turned to dark,
+    half of what is explained counts, or all where it was to turn. It is the matting affinity of
     Luan et al. ("Deep Photo Style Transfer", CVPR 2017) the other way around: there the output is to
     be an affine function of the photograph, which would forbid new texture.
 
@@ -150,8 +150,8 @@ def edge_term(
     counts = detail / (detail + means[5] + contrast**2)
     together = means[4] - means[0] * means[1]
     explained = together**2 / ((detail + ROUNDING) * (ours + ROUNDING))
-    signed = torch.where(together < 0, (2 * means[6] - 1) * explained, explained)
-    return (counts * (1 - signed)).mean()
+    explained = torch.where(together < 0, (1 + means[6]) / 2 * explained, explained)
+    return (counts * (1 - explained)).mean()
 
 
 def turned_light(
