@@ -15,7 +15,8 @@ from torch import Tensor
 from splice.bands import paint_in_bands
 from splice.generator import UNet
 from splice.precision import autocast_of
-from splice.settings import GeneratorSettings, Optimiser, factor_at
+from splice.section import factor_at
+from splice.settings import GeneratorSettings, Optimiser
 
 HALF_PRECISION_SCALE = 2.0**12
 """Float16 rounds gradients of single pixels to nothing unless the loss is scaled up."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from splice import objective
 from splice.scales import scales_for, shrunk
 from splice.semantics import Semantics
-from splice.settings import PatchTerm
+from splice.terms import PatchTerm
 from splice.views import View
 
 ONE = 2**40

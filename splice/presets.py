@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from splice.errors import InputError
-from splice.settings import Section, Settings
+from splice.section import Section
+from splice.settings import Settings
 
 DEFAULT_PRESET = "default"
 _SUFFIXES = (".yaml", ".yml")

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from splice import objective
 from splice.features import Features, FrozenViT, self_similarity
-from splice.settings import Depths, Settings, Term
+from splice.settings import Settings
+from splice.terms import Depths, Term
 from splice.views import View, change_colours, draw_view, largest_middle, middle
 
 Role = Literal["structure", "appearance"]

@@ -23,8 +23,9 @@ from splice.patch_grid import resize_to_patches
 from splice.precision import precision_of
 from splice.preparation import Preparation
 from splice.scales import shrunk
-from splice.settings import Objective, Settings, Term
+from splice.settings import Settings
 from splice.targets import Role, Target, Targets
+from splice.terms import Objective, Term
 from splice.views import View
 
 TERMS = tuple(name for name, value in Objective() if isinstance(value, Term))

@@ -8,7 +8,8 @@ import tiny
 import torch
 
 from splice import objective
-from splice.settings import ColourTerm, Term, factor_at
+from splice.section import factor_at
+from splice.terms import ColourTerm, Term
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from splice.painter import Painter, batched
-from splice.settings import GeneratorSettings, Optimiser, factor_at
+from splice.section import factor_at
+from splice.settings import GeneratorSettings, Optimiser
 
 CPU = torch.device("cpu")
 INPUT = tiny.picture(32, 32, 1)[None]

@@ -7,7 +7,7 @@ import torch
 from splice import objective
 from splice.patches import MatchedPatches
 from splice.semantics import Semantics
-from splice.settings import PatchTerm
+from splice.terms import PatchTerm
 from splice.views import View
 
 RED, BLUE = (torch.tensor(c)[:, None, None] for c in ([0.9, 0.1, 0.2], [0.1, 0.2, 0.8]))

@@ -19,7 +19,9 @@ from splice.presets import (
     settings_list,
     yaml_text,
 )
-from splice.settings import Settings, Term, merged
+from splice.section import merged
+from splice.settings import Settings
+from splice.terms import Term
 
 ROOT = Path(__file__).parent.parent
 

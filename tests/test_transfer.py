@@ -15,7 +15,8 @@ from splice.features import FrozenViT, self_similarity
 from splice.patch_grid import resize_to_patches
 from splice.precision import precision_of
 from splice.presets import load_preset
-from splice.settings import Settings, Term
+from splice.settings import Settings
+from splice.terms import Term
 from splice.transfer import TERMS, Transfer
 from splice.views import View, entire
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from splice.backbones import Backbone, find_backbone
 from splice.features import FrozenViT
-from splice.settings import Settings, merged
+from splice.section import merged
+from splice.settings import Settings
 
 PATCH, WIDTH, BLOCKS, HEADS, SIDE = 14, 32, 4, 2, 56
 

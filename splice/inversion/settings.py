@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from splice.backbones import DEFAULT_BACKBONE
 from splice.errors import InputError
 from splice.presets import nearest, preset_folder
-from splice.settings import Section
+from splice.section import Section
 
 Feature = Literal["cls", "keys", "tokens", "self-similarity"]
 FEATURES: tuple[Feature, ...] = get_args(Feature)
