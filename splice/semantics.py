@@ -24,6 +24,9 @@ Image = Float[Tensor, "1 3 height width"]
 BALANCING_ROUNDS = 60
 """Enough for the shares to settle within a thousandth, on the mean."""
 
+LIKENESS = 0.1
+"""Cosine of keys by which patches of one picture still mean much the same."""
+
 GUIDED_SIDE = 512
 """Short side, in pixels, at which the guided filter looks at larger pictures."""
 
@@ -38,8 +41,8 @@ class Semantics:
     `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures,
     and lie in memory channels last, where pixels are looked up.
     `similarity` is the cosine of keys, each picture's centred on their own mean, less `Meaning.light`
-    times the difference of their places in the order of light; structure patches by appearance patches,
-    patches row by row over the grids.
+    times the difference of their `relative_light`; structure patches by appearance patches, patches row
+    by row over the grids.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
@@ -85,22 +88,38 @@ def find_semantics(
     codes = [each.contiguous(memory_format=torch.channels_last) for each in codes]
     unit = [F.normalize(each, dim=-1) for each in keys]
     light = [
-        order_of_light(image, grid)
-        for image, grid in zip((structure, appearance), grids, strict=True)
+        relative_light(image, grid, own)
+        for image, grid, own in zip((structure, appearance), grids, unit, strict=True)
     ]
     unlike = (light[0][:, None] - light[1]).abs()
     similarity = unit[0] @ unit[1].T - settings.light * unlike
     return Semantics(codes[0], codes[1], similarity, grids[0], grids[1])
 
 
+def relative_light(
+    image: Float[Tensor, "1 3 height width"],
+    grid: tuple[int, int],
+    keys: Float[Tensor, "patches channels"],
+) -> Float[Tensor, " patches"]:
+    """How much lighter each patch is than those that mean the same, in [-1, 1].
+
+    Its place in the order of light, less the mean place of the picture's patches by likeness in
+    meaning. So the light part of a face is matched with the light part of another, though one cat is
+    black and the other ginger.
+
+    Args:
+        image: the picture, in [0, 1].
+        grid: of its patches.
+        keys: of length 1, each patch's.
+    """
+    order = order_of_light(image, grid)
+    return order - (keys @ keys.T / LIKENESS).softmax(-1) @ order
+
+
 def order_of_light(
     image: Float[Tensor, "1 3 height width"], grid: tuple[int, int]
 ) -> Float[Tensor, " patches"]:
-    """The share of a picture's patches that are darker than each patch; equal ones count half.
-
-    Two parts that mean the same are matched with two parts of the other picture so that light goes to
-    light: rock in the shade to the wood, sunlit rock to the cliff. The order holds for any exposure.
-    """
+    """The share of a picture's patches that are darker than each patch; equal ones count half."""
     means = F.interpolate(brightness(image), size=grid, mode="area").flatten()
     below = (means[:, None] > means).float().mean(1)
     return below + (means[:, None] == means).float().mean(1) / 2

@@ -33,11 +33,11 @@ class Meaning(Section):
         default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
     light: float = Field(
-        default=0.2,
+        default=0.4,
         ge=0,
         le=2,
-        description="similarity that patches lose, at most, for another place in the order of light, "
-        "so that light is matched with light",
+        description="similarity that two patches lose for one being lighter, and the other darker, than "
+        "what means the same in its picture",
     )
     reach: float = Field(
         default=0.05,
