@@ -36,8 +36,8 @@ class Meaning(Section):
         default=0.4,
         ge=0,
         le=2,
-        description="similarity that two patches lose for one being lighter, and the other darker, than "
-        "what means the same in its picture",
+        description="similarity that two patches lose for one being lighter, and the other darker, "
+        "than what means the same in its picture",
     )
     reach: float = Field(
         default=0.05,
