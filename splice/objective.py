@@ -4,6 +4,8 @@ The first three are the paper's (Splice, section 3.3, eq. 2-5); the others are t
 are in [0, 1]; every term is 0 for a perfect result.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -143,14 +145,11 @@ def edge_term(
     """
     if min(output.shape[-2:]) < 2 * radius + 1:
         return output.sum() * 0
-    x, y = brightness(structure), brightness(output)
-    means = _windows(torch.cat([x, y, x * x, y * y, x * y, texture, turned], 1), radius).unbind(1)
-    ours = (means[3] - means[1] ** 2).clamp_min(0)
-    detail = (means[2] - means[0] ** 2).clamp_min(0)
-    counts = detail / (detail + means[5] + contrast**2)
-    together = means[4] - means[0] * means[1]
+    detail, ours, together = _spread(structure, output, lambda maps: _windows(maps, radius))
+    expected, to_turn = _windows(torch.cat([texture, turned], 1), radius).split(1, 1)
+    counts = detail / (detail + expected + contrast**2)
     explained = together**2 / ((detail + ROUNDING) * (ours + ROUNDING))
-    explained = torch.where(together < 0, (1 + means[6]) / 2 * explained, explained)
+    explained = torch.where(together < 0, (1 + to_turn) / 2 * explained, explained)
     return (counts * (1 - explained)).mean()
 
 
@@ -167,12 +166,13 @@ def turned_light(
         structure: mean colours of the structure image's patches.
         target: mean colours that these patches are to get.
     """
-    x, y = brightness(structure), brightness(target)
-    maps = torch.cat([x, y, x * x, y * y, x * y], 1)
-    means = F.avg_pool2d(maps, 5, stride=1, padding=2, count_include_pad=False)
-    a, b, aa, bb, ab = means.split(1, 1)
-    spread = ((aa - a * a).clamp_min(0) + ROUNDING) * ((bb - b * b).clamp_min(0) + ROUNDING)
-    return (-2 * (ab - a * b) / spread.sqrt()).clamp(0, 1)
+
+    def around(maps: Tensor) -> Tensor:
+        return F.avg_pool2d(maps, 5, stride=1, padding=2, count_include_pad=False)
+
+    before, after, together = _spread(structure, target, around)
+    deviations = ((before + ROUNDING) * (after + ROUNDING)).sqrt()
+    return (-2 * together / deviations).clamp(0, 1)
 
 
 def brightness(image: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch 1 *size"]:
@@ -188,6 +188,17 @@ def window_variance(
     x = brightness(image)
     mean, square = _windows(torch.cat([x, x * x], 1), radius).split(1, 1)
     return (square - mean**2).clamp_min(0)
+
+
+def _spread(
+    one: Float[Tensor, "1 3 height width"],
+    other: Float[Tensor, "1 3 height width"],
+    means: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Variances of both pictures' brightness and their covariance, in windows that `means` averages."""
+    x, y = brightness(one), brightness(other)
+    a, b, aa, bb, ab = means(torch.cat([x, y, x * x, y * y, x * y], 1)).split(1, 1)
+    return (aa - a**2).clamp_min(0), (bb - b**2).clamp_min(0), ab - a * b
 
 
 def _windows(

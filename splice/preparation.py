@@ -97,12 +97,8 @@ class Preparation:
     @cached_property
     def turned(self) -> Float[Tensor, "1 1 height width"]:
         """Where light is to turn to dark: 1, and 0 where it is not."""
-        found, size = self.semantics, self.structure.shape[-2:]
-        grids = found.structure_grid, found.appearance_grid
-        target = transported(self.appearance, self.matches, *grids)
-        means = F.interpolate(self.structure, size=found.structure_grid, mode="area")
-        turned = objective.turned_light(means, target)
-        return F.interpolate(turned, size=size, mode="bilinear", align_corners=False)
+        means = F.interpolate(self.structure, size=self.semantics.structure_grid, mode="area")
+        return self._for_pixels(objective.turned_light(means, self._for_patches(self.appearance)))
 
     @cached_property
     def patches(self) -> MatchedPatches:
@@ -114,8 +110,18 @@ class Preparation:
         self, maps: Float[Tensor, "1 channels rows columns"]
     ) -> Float[Tensor, "1 channels height width"]:
         """What the parts of the structure image get of maps of the appearance image."""
-        found, size = self.semantics, self.structure.shape[-2:]
-        coarse = transported(maps, self.matches, found.structure_grid, found.appearance_grid)
+        return self._for_pixels(self._for_patches(maps))
+
+    def _for_patches(
+        self, maps: Float[Tensor, "1 channels rows columns"]
+    ) -> Float[Tensor, "1 channels patch_rows patch_columns"]:
+        found = self.semantics
+        return transported(maps, self.matches, found.structure_grid, found.appearance_grid)
+
+    def _for_pixels(
+        self, coarse: Float[Tensor, "1 channels patch_rows patch_columns"]
+    ) -> Float[Tensor, "1 channels height width"]:
+        size = self.structure.shape[-2:]
         return F.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
 
     @cached_property

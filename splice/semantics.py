@@ -25,7 +25,7 @@ BALANCING_ROUNDS = 60
 """Enough for the shares to settle within a thousandth, on the mean."""
 
 LIKENESS = 0.1
-"""Cosine of keys by which patches of one picture still mean much the same."""
+"""Temperature of the softmax of cosines that says which patches of a picture mean the same."""
 
 GUIDED_SIDE = 512
 """Short side, in pixels, at which the guided filter looks at larger pictures."""

@@ -178,7 +178,7 @@ def test_spared_passes_take_pictures_one_by_one():
             torch.cat([gradient.flatten() for gradient in gradients_of(painter)])
             for painter in painters
         )
-        assert one == pytest.approx(other, rel=1e-4)
+        assert one == pytest.approx(other, rel=1e-5 if transfers[0].step == 1 else 1e-4)
         assert (ours - theirs).norm() < 0.005 * ours.norm()
         painters[1].restore(painters[0].state())
     assert max(batches[0]) == 2
