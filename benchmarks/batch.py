@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
+from command import run_command
 
 SIDES = (512, 384)
 
@@ -172,4 +172,4 @@ def write_picture(path: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run_command(main, Options)

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-import tyro
+from command import run_command
 
 
 @dataclass(frozen=True)
@@ -110,4 +110,4 @@ def measure(options: Options, size: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run_command(main, Options)

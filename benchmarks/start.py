@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
+from command import run_command
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "datasets" / "samples" / "mountains"
@@ -91,4 +91,4 @@ def start(preset: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    run_command(main, Options)

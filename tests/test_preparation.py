@@ -1,0 +1,59 @@
+"""What is found once for a pair, against slow computations."""
+
+import math
+
+import numpy as np
+import pytest
+import tiny
+
+from splice.preparation import Preparation
+
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def means_of_parts(image: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Mean colours of the parts that a grid cuts a picture into, channels first; parts may overlap."""
+    means = np.zeros((len(image), *grid))
+    for row, column in np.ndindex(*grid):
+        ends = [
+            slice(side * i // count, math.ceil(side * (i + 1) / count))
+            for i, count, side in zip((row, column), grid, image.shape[1:], strict=True)
+        ]
+        means[:, row, column] = image[(slice(None), *ends)].mean((1, 2))
+    return means
+
+
+def bilinear(coarse: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Values between the centres of parts; beyond the outermost centres, theirs."""
+    rows = np.clip((np.arange(height) + 0.5) / height * len(coarse) - 0.5, 0, len(coarse) - 1)
+    count = coarse.shape[1]
+    columns = np.clip((np.arange(width) + 0.5) / width * count - 0.5, 0, count - 1)
+    down = np.stack([np.interp(rows, np.arange(len(coarse)), line) for line in coarse.T], 1)
+    return np.stack([np.interp(columns, np.arange(count), line) for line in down])
+
+
+@pytest.mark.parametrize("light", [0.0, 0.4])
+def test_light_turns_where_the_corresponding_parts_have_it_the_other_way_round(light):
+    structure, appearance = tiny.picture(70, 98, 1), tiny.picture(84, 70, 11)
+    settings = tiny.settings(meaning={"light": light, "short_side": 140, "long_side": 196})
+    prepared = Preparation(structure[None], appearance[None], settings, tiny.frozen())
+    grid, other_grid = prepared.semantics.structure_grid, prepared.semantics.appearance_grid
+    matches = prepared.matches.double().numpy()
+    colours = means_of_parts(appearance.double().numpy(), other_grid).reshape(3, -1)
+    wanted = np.zeros((3, *grid))
+    for patch, (row, column) in enumerate(np.ndindex(*grid)):
+        for other, share in enumerate(matches[patch]):
+            wanted[:, row, column] += share * colours[:, other]
+    before = np.tensordot(LUMA, means_of_parts(structure.double().numpy(), grid), 1)
+    after = np.tensordot(LUMA, wanted, 1)
+    turned = np.zeros(grid)
+    for row, column in np.ndindex(*grid):
+        around = np.s_[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
+        spread = before[around] - before[around].mean(), after[around] - after[around].mean()
+        # As in the term, variances of less than a rounding are no light at all.
+        variances = [(part**2).mean() + 1e-5 for part in spread]
+        correlation = (spread[0] * spread[1]).mean() / math.sqrt(variances[0] * variances[1])
+        turned[row, column] = min(max(-2 * correlation, 0), 1)
+    expected = bilinear(turned, *structure.shape[1:])
+    assert turned.min() < 0.2 and turned.max() > 0.5, "a pair with both"
+    np.testing.assert_allclose(prepared.turned[0, 0].numpy(), expected, atol=5e-3)
