@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice import objective
+from splice.detail import detail_energy
 from splice.features import FrozenViT
 from splice.noise import octave_noise
 from splice.patches import MatchedPatches
@@ -93,6 +94,20 @@ class Preparation:
             found = objective.window_variance(image, settings.radius)
             textures[scale] = self._carried_over(found)
         return textures
+
+    @cached_property
+    def details(self) -> dict[float, Float[Tensor, "1 3 height width"]]:
+        """By scale, the strength of detail that the structure image's parts get."""
+        details: dict[float, Tensor] = {}
+        for scale in scales_for(self.structure, self.settings.objective.detail.scales):
+            energy = detail_energy(shrunk(self.appearance, scale))
+            # The mean of strengths, not of energies: where a part takes from sharp and from blurred
+            # ones, it is the less grainy of the two.
+            strength = F.interpolate(
+                energy, size=self.semantics.appearance_grid, mode="area"
+            ).sqrt()
+            details[scale] = self._carried_over(strength)
+        return details
 
     @cached_property
     def turned(self) -> Float[Tensor, "1 1 height width"]:

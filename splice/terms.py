@@ -93,6 +93,18 @@ class ColourTerm(Term):
     )
 
 
+class DetailTerm(Term):
+    """How strong detail is, in every part and at every scale."""
+
+    scales: Scales = (1.0, 2.0, 4.0)
+    cells: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="parts along the short side whose strength of detail is compared",
+    )
+
+
 class PatchTerm(Term):
     """The distribution of small patches of pixels, within parts of the same meaning."""
 
@@ -139,4 +151,5 @@ class Objective(Section):
     edges: EdgeTerm = EdgeTerm(weight=3.0)
     colour: ColourTerm = ColourTerm(weight=3.0, schedule=((0.0, 1.0), (0.5, 0.0)))
     chroma: ColourTerm = ColourTerm(weight=4.0, cells=32)
+    detail: DetailTerm = DetailTerm(weight=2.0)
     patches: PatchTerm = PatchTerm(weight=15.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4)))

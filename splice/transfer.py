@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice import objective
+from splice.detail import detail_term
 from splice.errors import RunError
 from splice.features import Features, FrozenViT, self_similarity
 from splice.memory import in_one_piece, is_out_of_memory, let_go, spares
@@ -241,6 +242,15 @@ class Transfer:
         if "chroma" in weights:
             wanted = structure.view.cut(self.prepared.colour_target)
             values["chroma"] = objective.chroma_term(output, wanted, terms.chroma.cells)
+        if "detail" in weights:
+            values["detail"] = _mean(
+                detail_term(
+                    shrunk(output, scale),
+                    shrunk(structure.view.cut(wanted), scale),
+                    terms.detail.cells,
+                )
+                for scale, wanted in self.prepared.details.items()
+            )
         if "patches" in weights:
             values["patches"] = self.prepared.patches(output, structure.view, self.noise)
         return values

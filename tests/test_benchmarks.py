@@ -212,7 +212,7 @@ def test_kinds_cover_every_step_once():
     for kind in kinds:
         for step in kind.steps:
             expected = {"appearance", "structure", "identity", "local", "patches"}
-            expected |= {"edges", "chroma"}
+            expected |= {"edges", "chroma", "detail"}
             expected |= {"pixel_identity"} if step % 2 == 0 else set()
             expected |= {"colour"} if step < 10 else set()
             assert kind.terms == expected

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
+from splice.detail import detail_energy
 from splice.preparation import Preparation
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -57,3 +58,21 @@ def test_light_turns_where_the_corresponding_parts_have_it_the_other_way_round(l
     expected = bilinear(turned, *structure.shape[1:])
     assert turned.min() < 0.2 and turned.max() > 0.5, "a pair with both"
     np.testing.assert_allclose(prepared.turned[0, 0].numpy(), expected, atol=5e-3)
+
+
+def test_detail_is_as_strong_as_in_the_corresponding_parts():
+    structure, appearance = tiny.picture(70, 98, 1), tiny.picture(84, 70, 11)
+    settings = tiny.settings(
+        meaning={"short_side": 70, "long_side": 98}, objective={"detail": {"scales": (1.0, 2.0)}}
+    )
+    prepared = Preparation(structure[None], appearance[None], settings, tiny.frozen())
+    assert list(prepared.details) == [1.0, 2.0]
+    for scale, found in prepared.details.items():
+        # A picture half as large, each pixel the mean of four.
+        level = appearance if scale == 1 else appearance.reshape(3, 42, 2, 35, 2).mean((2, 4))
+        energy = detail_energy(level[None])[0].double().numpy()
+        strength = np.sqrt(means_of_parts(energy, prepared.semantics.appearance_grid))
+        wanted = strength.reshape(3, -1) @ prepared.matches.double().numpy().T
+        wanted = wanted.reshape(3, *prepared.semantics.structure_grid)
+        expected = [bilinear(channel, *structure.shape[1:]) for channel in wanted]
+        np.testing.assert_allclose(found[0].numpy(), np.stack(expected), atol=1e-4)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from splice import objective
+from splice.detail import detail_term
 from splice.errors import InputError, RunError
 from splice.features import FrozenViT, self_similarity
 from splice.patch_grid import resize_to_patches
@@ -195,6 +196,14 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             parts = [torch.nn.functional.adaptive_avg_pool2d(x, size) for x in maps]
             edges += objective.edge_term(*parts, 3, 0.03)
         expected["edges"] = 3 * edges / 2
+        strengths = 0.0
+        assert list(twin.prepared.details) == [1.0, 2.0, 4.0]
+        for scale, wanted in twin.prepared.details.items():
+            maps = output, structure.view.cut(wanted)
+            size = [round(side / scale) for side in output.shape[-2:]]
+            parts = [torch.nn.functional.adaptive_avg_pool2d(x, size) for x in maps]
+            strengths += detail_term(*parts, 16)
+        expected["detail"] = 2 * strengths / 3
         expected["patches"] = 2 * twin.prepared.patches(output, structure.view, twin.noise)
         assert losses.keys() == {*expected, "total"}
         for name, value in expected.items():
