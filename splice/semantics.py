@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.consensus import neighbourhood_consensus
 from splice.features import FrozenViT
 from splice.objective import brightness
 from splice.settings import Meaning
@@ -41,8 +42,8 @@ class Semantics:
     `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures,
     and lie in memory channels last, where pixels are looked up.
     `similarity` is the cosine of keys, each picture's centred on their own mean, less `Meaning.light`
-    times the difference of their `relative_light`; structure patches by appearance patches, patches row
-    by row over the grids.
+    times the difference of their `relative_light`, and then the mean of that over the patches around;
+    structure patches by appearance patches, patches row by row over the grids.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
@@ -92,7 +93,8 @@ def find_semantics(
         for image, grid, own in zip((structure, appearance), grids, unit, strict=True)
     ]
     unlike = (light[0][:, None] - light[1]).abs()
-    similarity = unit[0] @ unit[1].T - settings.light * unlike
+    single = unit[0] @ unit[1].T - settings.light * unlike
+    similarity = neighbourhood_consensus(single, grids[0], grids[1], settings.around)
     return Semantics(codes[0], codes[1], similarity, grids[0], grids[1])
 
 

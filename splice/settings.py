@@ -39,6 +39,12 @@ class Meaning(Section):
         description="similarity that two patches lose for one being lighter, and the other darker, "
         "than what means the same in its picture",
     )
+    around: int = Field(
+        default=2,
+        ge=0,
+        le=8,
+        description="patches in each direction whose matches must agree with a patch's own",
+    )
     reach: float = Field(
         default=0.05,
         ge=0,

@@ -19,7 +19,14 @@ from splice.settings import Meaning
 
 
 def meaning(**changes) -> Meaning:
-    values = {"short_side": 56, "long_side": 224, "channels": 8, "radius": 0, "light": 0.0}
+    values = {
+        "short_side": 56,
+        "long_side": 224,
+        "channels": 8,
+        "radius": 0,
+        "light": 0.0,
+        "around": 0,
+    }
     return Meaning(**{**values, **changes})
 
 
@@ -234,6 +241,25 @@ def test_the_mirror_image_has_mirrored_codes(vit):
             likest = int(found.similarity[r * columns + c].argmax())
             assert likest == across
             assert found.similarity[r * columns + c, across].item() == pytest.approx(1, abs=1e-3)
+
+
+def test_matches_are_those_of_the_surroundings(vit):
+    pair = tiny.picture(56, 84, 1)[None], tiny.picture(70, 56, 2)[None]
+    single, found = (find_semantics(vit, *pair, meaning(around=around)) for around in (0, 1))
+    grids = single.structure_grid, single.appearance_grid
+    joint = single.similarity.reshape(*grids[0], *grids[1])
+    # Of patches inside, by hand: themselves, four beside them and four across corners.
+    weights = {0: 1.0, 1: np.exp(-0.5 * 1.5**2), 2: np.exp(-(1.5**2))}
+    means = []
+    for facing in (1, -1):
+        total = 0.0
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                moved = joint[1 + down, 2 + right, 1 + down, 1 + facing * right].item()
+                total += weights[down**2 + right**2] * moved
+        means.append(total / (1 + 4 * weights[1] + 4 * weights[2]))
+    at = (grids[0][1] + 2, grids[1][1] + 1)
+    assert found.similarity[at].item() == pytest.approx(max(means), abs=1e-5)
 
 
 def test_the_same_part_elsewhere_has_the_same_code():

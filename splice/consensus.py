@@ -1,0 +1,58 @@
+"""Matches that agree with those of the patches around."""
+
+import math
+from itertools import product
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def neighbourhood_consensus(
+    similarity: Float[Tensor, "patches others"],
+    grid: tuple[int, int],
+    other_grid: tuple[int, int],
+    radius: int,
+) -> Float[Tensor, "patches others"]:
+    """How alike patches are together with what is around them.
+
+    The patch to the left is compared with the one to the left, and so on; or, since things face either
+    way, with the one to the right, whichever is more alike. By itself a patch of a white cheek may find
+    any white fur; together with its surroundings it finds the cheek. (The idea, with weights that are
+    learnt: Rocco et al., "Neighbourhood Consensus Networks", NeurIPS 2018.)
+
+    Args:
+        similarity: of single patches; rows and columns run over the grids row by row.
+        grid: rows and columns of the patches.
+        other_grid: those of the other picture's.
+        radius: in patches; 0 leaves everything as it is.
+
+    Returns:
+        The larger of two weighted means over moves of both patches by up to `radius` rows and columns,
+        with weights that fall with distance as a normal distribution of deviation 2/3 `radius`. Moves
+        that leave either grid do not count.
+    """
+    if radius == 0:
+        return similarity
+    joint = similarity.reshape(*grid, *other_grid)
+    found = _mean_around(joint, radius)
+    mirrored = _mean_around(joint.flip(3), radius).flip(3)
+    return torch.maximum(found, mirrored).reshape(similarity.shape)
+
+
+def _mean_around(
+    joint: Float[Tensor, "rows columns other_rows other_columns"], radius: int
+) -> Float[Tensor, "rows columns other_rows other_columns"]:
+    sums, weights = torch.zeros_like(joint), torch.zeros_like(joint)
+    for down, right in product(range(-radius, radius + 1), repeat=2):
+        weight = math.exp(-(down**2 + right**2) / (2 * (radius / 1.5) ** 2))
+        moves = list(zip(joint.shape, (down, right, down, right), strict=True))
+        places = tuple(_stay(side, move) for side, move in moves)
+        sums[places] += weight * joint[tuple(_stay(side, -move) for side, move in moves)]
+        weights[places] += weight
+    return sums / weights
+
+
+def _stay(side: int, move: int) -> slice:
+    """The places from which that move does not leave the grid."""
+    return slice(min(side, max(0, -move)), max(0, min(side, side - move)))
