@@ -1,6 +1,8 @@
 """The strength of detail against loops and closed forms."""
 
+import importlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import torch
 from torch import Tensor
 
 from splice.detail import detail_energy, detail_term
+from splice.errors import InputError
+from splice.images import write_image
 
 RANDOM = torch.Generator().manual_seed(3)
 
@@ -83,3 +87,22 @@ def test_flat_pictures_have_finite_gradients():
     loss = detail_term(flat, torch.zeros(1, 3, 16, 16), 4)
     loss.backward()
     assert loss == 0 and flat.grad is not None and flat.grad.isfinite().all()
+
+
+def test_benchmark_tells_how_hazy_pictures_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    benchmark = importlib.import_module("detail")
+    image = noise(256, 300)[0]
+    for name, picture in {
+        "pairs/set/one/A/a.png": noise(64, 64)[0],
+        "pairs/set/one/B/b.png": image,
+        "outputs/set-one.png": 0.5 + (image - 0.5) / 2,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / name, picture)
+    place = str(tmp_path / "outputs" / "{set}-{id}.png")
+    benchmark.main(benchmark.Options(tmp_path / "pairs", (place,)))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == f"{'set, 1 pairs':24} 0.50  0.50  0.50  0.50  {place}"
+    with pytest.raises(InputError, match="no pair has all of them"):
+        benchmark.main(benchmark.Options(tmp_path / "pairs", (f"{place}.jpg",)))
