@@ -55,4 +55,4 @@ def _mean_around(
 
 def _stay(side: int, move: int) -> slice:
     """The places from which that move does not leave the grid."""
-    return slice(min(side, max(0, -move)), max(0, min(side, side - move)))
+    return slice(max(0, -move), max(0, side - move))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.objective import brightness
+from splice.objective import brightness, means_around
 
 NOTHING = 1e-3
 """Deviation that is no detail: a quarter of a level of 8 bits."""
@@ -31,8 +31,7 @@ def detail_energy(
     """
     light = brightness(image)
     channels = torch.cat([light, image[:, :1] - light, image[:, 2:] - light], 1)
-    means = F.avg_pool2d(channels, 3, stride=1, padding=1, count_include_pad=False)
-    return (channels - means).square()
+    return (channels - means_around(channels, 1)).square()
 
 
 def detail_term(

@@ -166,13 +166,16 @@ def turned_light(
         structure: mean colours of the structure image's patches.
         target: mean colours that these patches are to get.
     """
-
-    def around(maps: Tensor) -> Tensor:
-        return F.avg_pool2d(maps, 5, stride=1, padding=2, count_include_pad=False)
-
-    before, after, together = _spread(structure, target, around)
+    before, after, together = _spread(structure, target, lambda maps: means_around(maps, 2))
     deviations = ((before + ROUNDING) * (after + ROUNDING)).sqrt()
     return (-2 * together / deviations).clamp(0, 1)
+
+
+def means_around(
+    maps: Float[Tensor, "batch maps rows columns"], radius: int
+) -> Float[Tensor, "batch maps rows columns"]:
+    """Means over the square windows around all places; at the border, of what there is of them."""
+    return F.avg_pool2d(maps, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
 
 
 def brightness(image: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch 1 *size"]:
