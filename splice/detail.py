@@ -29,8 +29,8 @@ def detail_energy(
     Args:
         image: in [0, 1].
     """
-    light = brightness(image)
-    channels = torch.cat([light, image[:, :1] - light, image[:, 2:] - light], 1)
+    light, (red, _, blue) = brightness(image), image.split(1, 1)
+    channels = torch.cat([light, red - light, blue - light], 1)
     return (channels - means_around(channels, 1)).square()
 
 
@@ -49,8 +49,9 @@ def detail_term(
         cells: along the short side.
     """
     side = max(1, min(output.shape[-2:]) // cells)
-    energies = torch.cat([detail_energy(output), wanted.square()])
-    means = F.avg_pool2d(energies, side, stride=max(1, side // 2))
-    ours, theirs = (means + NOTHING**2).sqrt().split(1)
+    ours, theirs = (
+        (F.avg_pool2d(energy, side, stride=max(1, side // 2)) + NOTHING**2).sqrt()
+        for energy in (detail_energy(output), wanted.square())
+    )
     difference = (ours - theirs).abs().mean((0, 2, 3))
     return (difference / (theirs.mean((0, 2, 3)) + FAINT)).mean()

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splice import objective
-from splice.scales import scales_for, shrunk
+from splice.scales import Levels, scales_for, shrunk
 from splice.semantics import Semantics
 from splice.terms import PatchTerm
 from splice.views import View
@@ -45,19 +45,19 @@ class MatchedPatches:
 
     def __call__(
         self,
-        output: Float[Tensor, "1 3 height width"],
+        output: Levels,
         view: View,
         generator: torch.Generator,
     ) -> Float[Tensor, ""]:
         """The term for an output painted from a view of the structure image."""
         distances = []
         for scale, appearance in zip(self.scales, self.levels, strict=True):
-            level = shrunk(output, scale)
+            level = output[scale]
             radius = self.settings.side // 2
             if min(*level.shape[-2:], *appearance.shape[-2:]) <= radius:
                 continue
             distances.append(self._distance(level, appearance, view, generator))
-        return torch.stack(distances).mean() if distances else output.sum() * 0
+        return torch.stack(distances).mean() if distances else output.picture.sum() * 0
 
     def _distance(
         self,

@@ -30,3 +30,22 @@ def shrunk(
         return image
     size = [max(1, round(side / scale)) for side in image.shape[-2:]]
     return F.interpolate(image, size=size, mode="area")
+
+
+class Levels:
+    """A picture at several scales, each made when it is first asked for and then kept.
+
+    Attributes:
+        picture: at its own size.
+    """
+
+    def __init__(self, picture: Float[Tensor, "1 channels height width"]) -> None:
+        """Remembers the picture."""
+        self.picture = picture
+        self._made: dict[float, Tensor] = {}
+
+    def __getitem__(self, scale: float) -> Float[Tensor, "1 channels rows columns"]:
+        """The picture, `shrunk` that many times."""
+        if scale not in self._made:
+            self._made[scale] = shrunk(self.picture, scale)
+        return self._made[scale]

@@ -40,7 +40,7 @@ class Meaning(Section):
         "than what means the same in its picture",
     )
     around: int = Field(
-        default=2,
+        default=1,
         ge=0,
         le=8,
         description="patches in each direction whose matches must agree with a patch's own",

@@ -23,7 +23,7 @@ from splice.painter import Painter, batched
 from splice.patch_grid import resize_to_patches
 from splice.precision import precision_of
 from splice.preparation import Preparation
-from splice.scales import shrunk
+from splice.scales import Levels, shrunk
 from splice.settings import Settings
 from splice.targets import Role, Target, Targets
 from splice.terms import Objective, Term
@@ -203,6 +203,7 @@ class Transfer:
         painted = self.painter.paint(inputs, self.dtype)
         del inputs  # the generator keeps what it needs
         output, reconstruction = painted[0], painted[-1]
+        levels = Levels(output)
         features = self._look([output, reconstruction], weights)
         values: dict[str, Tensor] = {}
         if "appearance" in weights:
@@ -235,7 +236,7 @@ class Transfer:
                 for block in self.targets.blocks(terms.local.depths)
             )
         if "edges" in weights:
-            values["edges"] = self._edges(output, structure)
+            values["edges"] = self._edges(levels, structure)
         if "colour" in weights:
             wanted = structure.view.cut(self.prepared.colour_target)
             values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
@@ -245,29 +246,29 @@ class Transfer:
         if "detail" in weights:
             values["detail"] = _mean(
                 detail_term(
-                    shrunk(output, scale),
+                    levels[scale],
                     shrunk(structure.view.cut(wanted), scale),
                     terms.detail.cells,
                 )
                 for scale, wanted in self.prepared.details.items()
             )
         if "patches" in weights:
-            values["patches"] = self.prepared.patches(output, structure.view, self.noise)
+            values["patches"] = self.prepared.patches(levels, structure.view, self.noise)
         return values
 
-    def _edges(
-        self, output: Float[Tensor, "1 3 height width"], structure: Target
-    ) -> Float[Tensor, ""]:
+    def _edges(self, output: Levels, structure: Target) -> Float[Tensor, ""]:
         """The structure image's detail that the output of a view has lost, the mean of all scales."""
         terms, view = self.settings.objective.edges, structure.view
         turned, losses = view.cut(self.prepared.turned), []
         for scale, texture in self.prepared.textures.items():
-            maps = (output, structure.image, view.cut(texture), turned)
-            ours, theirs, expected, light = (shrunk(each, scale) for each in maps)
+            maps = (structure.image, view.cut(texture), turned)
+            theirs, expected, light = (shrunk(each, scale) for each in maps)
             losses.append(
-                objective.edge_term(ours, theirs, expected, light, terms.radius, terms.contrast)
+                objective.edge_term(
+                    output[scale], theirs, expected, light, terms.radius, terms.contrast
+                )
             )
-        return _mean(losses) if losses else output.sum() * 0
+        return _mean(losses) if losses else output.picture.sum() * 0
 
     def _input(
         self, image: Float[Tensor, "1 3 height width"], view: View, role: Role

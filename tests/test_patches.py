@@ -6,6 +6,7 @@ import torch
 
 from splice import objective
 from splice.patches import MatchedPatches
+from splice.scales import Levels, scales_for
 from splice.semantics import Semantics
 from splice.terms import PatchTerm
 from splice.views import View
@@ -20,7 +21,7 @@ def halves(left: torch.Tensor, right: torch.Tensor, side: int = SIDE) -> torch.T
     return torch.cat([left.expand(half), right.expand(half)], -1)[None]
 
 
-def term(matches, appearance=None, semantics: float = 0.0, **changes) -> MatchedPatches:
+def term(matches, appearance=None, semantics: float = 0.0, **changes):
     """The structure image's two halves are its two patches, of codes -1 and 1."""
     codes = torch.ones(1, 1, SIDE, SIDE)
     codes[..., : SIDE // 2] = -1
@@ -36,7 +37,11 @@ def term(matches, appearance=None, semantics: float = 0.0, **changes) -> Matched
     }
     appearance = halves(RED, BLUE) if appearance is None else appearance
     settings = PatchTerm(weight=1.0, semantics=semantics, **values)
-    return MatchedPatches(appearance, meaning, torch.tensor(matches), settings)
+    return of_pictures(MatchedPatches(appearance, meaning, torch.tensor(matches), settings))
+
+
+def of_pictures(matched):
+    return lambda picture, view, generator: matched(Levels(picture), view, generator)
 
 
 CROSSED = [[0.0, 1.0], [1.0, 0.0]]
@@ -82,7 +87,7 @@ def test_parts_of_one_meaning_are_compared_apart():
         scales=(1.0,),
         window=1,
     )
-    distance = MatchedPatches(halves(RED, BLUE), meaning, matches, settings)
+    distance = of_pictures(MatchedPatches(halves(RED, BLUE), meaning, matches, settings))
     found = [distance(each, WHOLE, tiny.generator(1)).item() for each in (face, eye)]
     moved = distance(eye.roll(3, -1), WHOLE, tiny.generator(1)).item()
     assert found[1] < 1e-6
@@ -176,8 +181,8 @@ def test_views_are_traced_back_to_the_picture(view, right, wrong):
     ("side", "expected"), [(256, [1, 2, 4]), (512, [1, 2, 4, 8]), (100, [1, 2, 4])]
 )
 def test_a_larger_picture_adds_finer_scales(side, expected):
-    distance = term(CROSSED, torch.rand(1, 3, side, side + 20), scales=(1.0, 2.0, 4.0))
-    assert distance.scales == expected
+    picture = torch.rand(1, 3, side, side + 20)
+    assert scales_for(picture, (1.0, 2.0, 4.0)) == expected
 
 
 def test_fine_patterns_count_and_where_they_lie_does_not():

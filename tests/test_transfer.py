@@ -16,6 +16,7 @@ from splice.features import FrozenViT, self_similarity
 from splice.patch_grid import resize_to_patches
 from splice.precision import precision_of
 from splice.presets import load_preset
+from splice.scales import Levels
 from splice.settings import Settings
 from splice.terms import Term
 from splice.transfer import TERMS, Transfer
@@ -204,7 +205,7 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             parts = [torch.nn.functional.adaptive_avg_pool2d(x, size) for x in maps]
             strengths += detail_term(*parts, 16)
         expected["detail"] = 2 * strengths / 3
-        expected["patches"] = 2 * twin.prepared.patches(output, structure.view, twin.noise)
+        expected["patches"] = 2 * twin.prepared.patches(Levels(output), structure.view, twin.noise)
         assert losses.keys() == {*expected, "total"}
         for name, value in expected.items():
             assert losses[name].item() == pytest.approx(value.item(), rel=2e-4), name
