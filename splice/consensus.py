@@ -35,22 +35,31 @@ def neighbourhood_consensus(
     if radius == 0:
         return similarity
     joint = similarity.reshape(*grid, *other_grid)
-    found = _mean_around(joint, radius)
-    mirrored = _mean_around(joint.flip(3), radius).flip(3)
+    found = mean_around(joint, radius)
+    mirrored = mean_around(joint.flip(3), radius).flip(3)
     return torch.maximum(found, mirrored).reshape(similarity.shape)
 
 
-def _mean_around(
-    joint: Float[Tensor, "rows columns other_rows other_columns"], radius: int
+def mean_around(
+    joint: Float[Tensor, "rows columns other_rows other_columns"], radius: int, itself: bool = True
 ) -> Float[Tensor, "rows columns other_rows other_columns"]:
+    """Weighted means over moves of both patches, see `neighbourhood_consensus`.
+
+    Args:
+        joint: a value for every two patches.
+        radius: most rows and columns of a move.
+        itself: whether the value that is not moved counts; 0 is the mean of nothing.
+    """
     sums, weights = torch.zeros_like(joint), torch.zeros_like(joint)
     for down, right in product(range(-radius, radius + 1), repeat=2):
+        if not (itself or down or right):
+            continue
         weight = math.exp(-(down**2 + right**2) / (2 * (radius / 1.5) ** 2))
         moves = list(zip(joint.shape, (down, right, down, right), strict=True))
         places = tuple(_stay(side, move) for side, move in moves)
         sums[places] += weight * joint[tuple(_stay(side, -move) for side, move in moves)]
         weights[places] += weight
-    return sums / weights
+    return sums / weights.clamp_min(torch.finfo(weights.dtype).tiny)
 
 
 def _stay(side: int, move: int) -> slice:

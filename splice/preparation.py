@@ -8,13 +8,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice import objective
+from splice.closeups import Closeups
+from splice.collage import coherent_matches, disordered, laid_out
 from splice.detail import detail_energy
 from splice.features import FrozenViT
 from splice.noise import octave_noise
 from splice.patches import MatchedPatches
 from splice.recolour import Recolouring
 from splice.scales import scales_for, shrunk
-from splice.semantics import Semantics, find_semantics, matching, transported
+from splice.semantics import Semantics, find_semantics, transported
 from splice.settings import Settings
 from splice.targets import Role
 from splice.views import View
@@ -59,28 +61,52 @@ class Preparation:
         return view.cut(self._conditions[dtype][role])
 
     def _find_conditions(self, dtype: torch.dtype) -> dict[Role, Float[Tensor, "1 conditions ..."]]:
-        """Codes, and noise from which what is flat gets its texture, for every pixel."""
+        """Codes, noise from which what is flat gets its texture, and a collage, for every pixel."""
         random = torch.Generator().manual_seed(self.settings.seed)
         generator = self.settings.generator
         conditions: dict[Role, Tensor] = {}
         for role in ("structure", "appearance"):
             codes = self.semantics.codes(role)
             drawn = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
-            noise = generator.noise_level * drawn.to(codes)
-            found = torch.cat([codes, noise], 1)
+            parts = [codes, generator.noise_level * drawn.to(codes)]
+            if generator.collage > 0:
+                collage = self.collage if role == "structure" else self.disordered(random)
+                parts.append(generator.collage * (collage.to(codes) - 0.5))
+            found = torch.cat(parts, 1)
             conditions[role] = found.to(dtype, memory_format=torch.channels_last)
         return conditions
 
     @cached_property
     def matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:
         """How likely the look of each structure patch comes from each appearance patch."""
-        meaning = self.settings.meaning
-        return matching(self.semantics.similarity, meaning.temperature, meaning.reach)
+        found = self.semantics
+        return self._matches(found.similarity, found.structure_grid)
 
     @cached_property
-    def colour_target(self) -> Float[Tensor, "1 3 height width"]:
-        """The mean colours that the parts of the structure image should get."""
-        return self._carried_over(self.appearance)
+    def collage(self) -> Float[Tensor, "1 3 height width"]:
+        """Pieces of the appearance image where the parts are that correspond, in [0, 1]."""
+        found, size = self.semantics, (self.structure.shape[-2], self.structure.shape[-1])
+        chosen = self.matches.argmax(1)
+        return laid_out(self.appearance, chosen, found.structure_grid, found.appearance_grid, size)
+
+    def disordered(self, generator: torch.Generator) -> Float[Tensor, "1 3 rows columns"]:
+        """The appearance image with pieces of it in other places, in [0, 1].
+
+        Args:
+            generator: on the host.
+        """
+        grid, similarity = self.semantics.appearance_grid, self.semantics.own_similarity
+        return disordered(
+            self.appearance, similarity, grid, lambda each: self._matches(each, grid), generator
+        )
+
+    def _matches(
+        self, similarity: Float[Tensor, "patches others"], grid: tuple[int, int]
+    ) -> Float[Tensor, "patches others"]:
+        meaning, other_grid = self.settings.meaning, self.semantics.appearance_grid
+        return coherent_matches(
+            similarity, grid, other_grid, meaning.temperature, meaning.reach, meaning.coherence
+        )
 
     @cached_property
     def textures(self) -> dict[float, Float[Tensor, "1 1 height width"]]:
@@ -114,6 +140,20 @@ class Preparation:
         """Where light is to turn to dark: 1, and 0 where it is not."""
         means = F.interpolate(self.structure, size=self.semantics.structure_grid, mode="area")
         return self._for_pixels(objective.turned_light(means, self._for_patches(self.appearance)))
+
+    @cached_property
+    def closeups(self) -> Closeups:
+        """The term on close-ups."""
+        settings = self.settings
+        return Closeups(
+            self.appearance,
+            self.semantics,
+            self.matches,
+            settings.objective.closeups,
+            settings.meaning,
+            settings.seen,
+            self.vit,
+        )
 
     @cached_property
     def patches(self) -> MatchedPatches:

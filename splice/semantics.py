@@ -43,7 +43,8 @@ class Semantics:
     and lie in memory channels last, where pixels are looked up.
     `similarity` is the cosine of keys, each picture's centred on their own mean, less `Meaning.light`
     times the difference of their `relative_light`, and then the mean of that over the patches around;
-    structure patches by appearance patches, patches row by row over the grids.
+    structure patches by appearance patches, patches row by row over the grids. `own_similarity` is that
+    cosine, likewise with the patches around, among patches of the appearance image.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
@@ -51,6 +52,7 @@ class Semantics:
     similarity: Float[Tensor, "structure_patches appearance_patches"]
     structure_grid: tuple[int, int]
     appearance_grid: tuple[int, int]
+    own_similarity: Float[Tensor, "appearance_patches appearance_patches"]
 
     def codes(self, role: str) -> Float[Tensor, "1 channels ..."]:
         """The codes of the "structure" or the "appearance" image."""
@@ -95,7 +97,8 @@ def find_semantics(
     unlike = (light[0][:, None] - light[1]).abs()
     single = unit[0] @ unit[1].T - settings.light * unlike
     similarity = neighbourhood_consensus(single, grids[0], grids[1], settings.around)
-    return Semantics(codes[0], codes[1], similarity, grids[0], grids[1])
+    own = neighbourhood_consensus(unit[1] @ unit[1].T, grids[1], grids[1], settings.around)
+    return Semantics(codes[0], codes[1], similarity, grids[0], grids[1], own)
 
 
 def relative_light(
@@ -144,16 +147,34 @@ def matching(
         temperature: of the softmax.
         reach: how much similarity is given up, at the most, for equal shares; 0 for none.
     """
-    logits = similarity / temperature
-    if reach == 0:
-        return logits.softmax(-1)
+    given_up = torch.zeros_like(similarity[0])
+    given_up = balance(similarity, temperature, reach, given_up, BALANCING_ROUNDS if reach else 0)
+    return ((similarity + given_up) / temperature).softmax(-1)
+
+
+def balance(
+    similarity: Float[Tensor, "patches others"],
+    temperature: float,
+    reach: float,
+    given_up: Float[Tensor, " others"],
+    rounds: int,
+) -> Float[Tensor, " others"]:
+    """What to add to each column of similarities so that all are taken equally, see `matching`.
+
+    Args:
+        similarity: of patches in meaning.
+        temperature: of the softmax over each row.
+        reach: most that is added or taken away.
+        given_up: where to start, such as zeros.
+        rounds: of the iteration; each sets every column right for what the others are.
+    """
+    logits, column, most = similarity / temperature, given_up / temperature, reach / temperature
     share = math.log(logits.shape[0] / logits.shape[1])
-    column = torch.zeros_like(logits[0])
-    for _ in range(BALANCING_ROUNDS):
+    for _ in range(rounds):
         row = torch.logsumexp(logits + column, 1, keepdim=True)
         taken = torch.logsumexp(logits - row, 0)
-        column = (share - taken).clamp(-reach / temperature, reach / temperature)
-    return (logits + column).softmax(-1)
+        column = (share - taken).clamp(-most, most)
+    return column * temperature
 
 
 def transported(

@@ -46,10 +46,17 @@ class Meaning(Section):
         description="patches in each direction whose matches must agree with a patch's own",
     )
     reach: float = Field(
-        default=0.05,
+        default=0.1,
         ge=0,
         le=2,
         description="similarity that a match may give up so that all of the appearance image is used",
+    )
+    coherence: float = Field(
+        default=0.3,
+        ge=0,
+        le=4,
+        description="similarity that two patches gain where those beside them are matched with each "
+        "other; 0 for matches of single patches",
     )
 
 
@@ -104,6 +111,13 @@ class GeneratorSettings(Section):
     )
     noise_level: float = Field(
         default=0.3, ge=0, le=10, description="deviation of that noise; codes have 1"
+    )
+    collage: float = Field(
+        default=4.0,
+        ge=0,
+        le=100,
+        description="factor of the collage's colours beside the semantic input, whose codes have "
+        "deviation 1; 0 leaves it out",
     )
     skip: int = Field(default=8, ge=1, le=128, description="channels of each skip connection")
     start: Literal["paper", "rectifier"] = Field(

@@ -69,6 +69,23 @@ class LocalTerm(Term):
     )
 
 
+class CloseupTerm(Term):
+    """Close-ups, whose patch tokens should be those of the parts that correspond."""
+
+    depths: Depths = Field(
+        default=(0.25, 0.5, 0.75), description="blocks whose tokens are compared"
+    )
+    smallest: float = Field(
+        default=0.35,
+        gt=0,
+        le=1,
+        description="smallest side of a close-up, of the view's short side",
+    )
+    largest: float = Field(
+        default=0.6, gt=0, le=1, description="largest side of a close-up, of the view's short side"
+    )
+
+
 class EdgeTerm(Term):
     """The structure image's detail, which the output must let one read."""
 
@@ -148,8 +165,11 @@ class Objective(Section):
         weight=2.0, recolour=1.3, contrast=0.3, tint=0.1, every=2, schedule=((0.0, 1.0), (1.0, 0.0))
     )
     local: LocalTerm = LocalTerm(weight=1.0)
-    edges: EdgeTerm = EdgeTerm(weight=3.0)
-    colour: ColourTerm = ColourTerm(weight=3.0, schedule=((0.0, 1.0), (0.5, 0.0)))
+    closeups: CloseupTerm = CloseupTerm(weight=2.0)
+    edges: EdgeTerm = EdgeTerm(weight=1.0)
+    colour: ColourTerm = ColourTerm(
+        weight=3.0, cells=128, schedule=((0.0, 1.0), (0.5, 0.3), (1.0, 0.1))
+    )
     chroma: ColourTerm = ColourTerm(weight=4.0, cells=32)
     detail: DetailTerm = DetailTerm(weight=2.0)
     patches: PatchTerm = PatchTerm(weight=15.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4)))

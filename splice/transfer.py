@@ -235,13 +235,17 @@ class Transfer:
                 )
                 for block in self.targets.blocks(terms.local.depths)
             )
+        if "closeups" in weights:
+            closeups = self.prepared.closeups
+            part = closeups.draw(output, self.targets.random)
+            values["closeups"] = closeups(output, structure.view, part, self.vit)
         if "edges" in weights:
             values["edges"] = self._edges(levels, structure)
         if "colour" in weights:
-            wanted = structure.view.cut(self.prepared.colour_target)
+            wanted = structure.view.cut(self.prepared.collage)
             values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
         if "chroma" in weights:
-            wanted = structure.view.cut(self.prepared.colour_target)
+            wanted = structure.view.cut(self.prepared.collage)
             values["chroma"] = objective.chroma_term(output, wanted, terms.chroma.cells)
         if "detail" in weights:
             values["detail"] = _mean(
