@@ -36,7 +36,8 @@ def bilinear(coarse: np.ndarray, height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("light", [0.0, 0.4])
 def test_light_turns_where_the_corresponding_parts_have_it_the_other_way_round(light):
     structure, appearance = tiny.picture(70, 98, 1), tiny.picture(84, 70, 11)
-    settings = tiny.settings(meaning={"light": light, "short_side": 140, "long_side": 196})
+    meaning = {"light": light, "short_side": 140, "long_side": 196, "coherence": 0.0}
+    settings = tiny.settings(meaning=meaning)
     prepared = Preparation(structure[None], appearance[None], settings, tiny.frozen())
     grid, other_grid = prepared.semantics.structure_grid, prepared.semantics.appearance_grid
     matches = prepared.matches.double().numpy()

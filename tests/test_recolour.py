@@ -31,7 +31,7 @@ def crossed() -> Semantics:
     similarity = -torch.ones(8, 8)
     similarity[:4, 4:] = similarity[4:, :4] = 1
     codes = torch.zeros(1, 1, 4, 32)
-    return Semantics(codes, codes, similarity, GRID, GRID)
+    return Semantics(codes, codes, similarity, GRID, GRID, torch.eye(8))
 
 
 def settings(**changes: float) -> Settings:

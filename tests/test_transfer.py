@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -177,13 +178,15 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         )
         colour_weight = 3 * max(0.0, 1 - 2 * progress)
         if colour_weight > 0:
-            target = structure.view.cut(twin.prepared.colour_target)
+            target = structure.view.cut(twin.prepared.collage)
             cells = [torch.nn.functional.adaptive_avg_pool2d(x, 4) for x in (output, target)]
             expected["colour"] = colour_weight * (cells[0] - cells[1]).abs().mean()
-        target = structure.view.cut(twin.prepared.colour_target)
+        target = structure.view.cut(twin.prepared.collage)
         cells = [torch.nn.functional.adaptive_avg_pool2d(x, 32) for x in (output, target)]
         shades = [x - 0.299 * x[:, :1] - 0.587 * x[:, 1:2] - 0.114 * x[:, 2:] for x in cells]
         expected["chroma"] = 4 * (shades[0] - shades[1]).abs().mean()
+        part = twin.prepared.closeups.draw(output, twin.targets.random)
+        expected["closeups"] = 2 * closeups(twin, output, structure.view, part)
         textures = twin.prepared.textures
         assert list(textures) == [1.0, 2.0]
         edges = 0.0
@@ -213,14 +216,38 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         assert losses["total"].item() == pytest.approx(total, rel=2e-4)
 
 
-def test_the_colour_target_has_the_colours_of_the_corresponding_parts(vit):
-    sharp = tiny.settings(meaning={"temperature": 1e-3})
-    transfer = make(vit, sharp, pair=(STRUCTURE, STRUCTURE.flip(-1)))
-    rows, columns = transfer.prepared.semantics.structure_grid
-    # In the mirror image every part finds itself, so the target is the structure image, coarse.
-    coarse = torch.nn.functional.adaptive_avg_pool2d(STRUCTURE[None], (rows, columns))
-    expected = torch.nn.functional.interpolate(coarse, STRUCTURE.shape[1:], mode="bilinear")
-    torch.testing.assert_close(transfer.prepared.colour_target, expected, atol=0.02, rtol=0)
+def closeups(twin: Transfer, output: Tensor, view: View, part: View) -> Tensor:
+    """The term on close-ups, token by token."""
+    sides = {"short_side": 56, "long_side": 112}
+    wanted = twin.vit(twin.appearance, tokens=[1, 2, 3], **sides).tokens
+    rows, columns = (
+        slice(part.top, part.top + part.height),
+        slice(part.left, part.left + part.width),
+    )
+    found = twin.vit(output[:, :, rows, columns], tokens=[1, 2, 3], **sides)
+    grid, costs = twin.prepared.semantics.structure_grid, []
+    for block in (1, 2, 3):
+        mean = wanted[block][0].mean(0)
+        for row, column in product(range(found.grid[0]), range(found.grid[1])):
+            # Its middle, in pixels of the output and then of the structure image.
+            down = part.top + (row + 0.5) / found.grid[0] * part.height
+            right = part.left + (column + 0.5) / found.grid[1] * part.width
+            right = output.shape[-1] - right if view.flip else right
+            place = [
+                int((view.top + down) / twin.structure.shape[-2] * grid[0]),
+                int((view.left + right) / twin.structure.shape[-1] * grid[1]),
+            ]
+            other = twin.prepared.matches[place[0] * grid[1] + place[1]].argmax()
+            ours = found.tokens[block][0, row * found.grid[1] + column] - mean
+            theirs = wanted[block][0, other] - mean
+            costs.append(1 - ours @ theirs / (ours.norm() * theirs.norm()))
+    return sum(costs) / len(costs)
+
+
+def test_the_collage_of_a_picture_like_itself_is_that_picture(vit):
+    transfer = make(vit, pair=(STRUCTURE, STRUCTURE))
+    assert transfer.prepared.matches.argmax(1).equal(torch.arange(len(transfer.prepared.matches)))
+    torch.testing.assert_close(transfer.prepared.collage[0], STRUCTURE, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("generator", ["image", "semantic"])

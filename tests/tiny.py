@@ -115,6 +115,14 @@ OBJECTIVE: dict[str, Any] = {
         "every": 2,
     },
     "local": {"weight": 1.0, "schedule": CONSTANT, "depths": (0.25, 0.5, 0.75), "semantics": 1.0},
+    "closeups": {
+        "weight": 2.0,
+        "schedule": CONSTANT,
+        "depths": (0.25, 0.5, 0.75),
+        "smallest": 0.35,
+        "largest": 0.6,
+    },
+    "edges": {"weight": 3.0},
     "colour": {"weight": 3.0, "schedule": ((0.0, 1.0), (0.5, 0.0)), "cells": 4},
     "patches": {
         "weight": 2.0,
