@@ -54,7 +54,7 @@ def test_runs_with_and_without(
         "seen: {short_side: 64}\nmeaning: {short_side: 64}\nobjective:\n  appearance: {weight: 0}\n"
         "  local: {weight: 0}\n  colour: {weight: 1}\n  structure: {weight: 0}\n  edges: {weight: 0}\n"
         "  pixel_identity: {weight: 0}\n  patches: {weight: 0}\n  chroma: {weight: 0}\n"
-        "  detail: {weight: 0}\n"
+        "  detail: {weight: 0}\n  closeups: {weight: 0}\n"
     )
     weights = FrozenViT.load("timm:test_vit", weights=small.weights)
     with pytest.MonkeyPatch.context() as patch:

@@ -212,7 +212,7 @@ def test_kinds_cover_every_step_once():
     for kind in kinds:
         for step in kind.steps:
             expected = {"appearance", "structure", "identity", "local", "patches"}
-            expected |= {"edges", "chroma", "detail"}
+            expected |= {"edges", "chroma", "detail", "closeups"}
             expected |= {"pixel_identity"} if step % 2 == 0 else set()
             expected |= {"colour"} if step < 10 else set()
             assert kind.terms == expected
@@ -252,17 +252,18 @@ def _sequence(transfer: Transfer, step: int, monkeypatch) -> list[str]:
 
 def test_parts_of_a_step_follow_each_other(monkeypatch):
     transfer = _transfer(views={"pool": 0})
+    assert transfer.prepared.closeups.wanted  # described once for the run
     order = _sequence(transfer, 0, monkeypatch)
     forward = order[: order.index("terms_backward")]
     assert forward.count("views") == 4  # around the description of each of two views
     assert forward.count("vit_without_gradient") == 2
     assert "generator_forward" in forward
-    assert forward[-3:] == ["terms_forward", "vit_forward", "terms_forward"]
+    # The whole view, then its close-up.
+    assert forward[-5:] == ["terms_forward", *["vit_forward", "terms_forward"] * 2]
     backward = order[order.index("terms_backward") :]
     assert backward == [
         "terms_backward",
-        "vit_backward",
-        "terms_backward",
+        *["vit_backward", "terms_backward"] * 2,
         "generator_backward",
         "optimiser",
     ]
@@ -288,10 +289,11 @@ def test_calls_are_those_with_gradient():
     transfer = _transfer(views={"pool": 0, "crop": 1.0, "flip": 0.0})
     with recorded_calls(transfer) as calls:
         next(transfer.steps())
-    # Squares of 64 and 60 px through the generator, both at 56 px through the ViT, as one batch.
+    # Squares of 64 and 60 px through the generator, both at 56 px through the ViT, as one batch, and
+    # a close-up by itself.
     assert sorted(call.shape[2:] for call in calls.generator) == [(60, 60), (64, 64)]
     assert {call.shape[0] for call in calls.generator} == {1}
-    assert [call.shape for call in calls.vit] == [(2, 3, 56, 56)]
+    assert [call.shape for call in calls.vit] == [(2, 3, 56, 56), (1, 3, 56, 56)]
     assert calls.vit[0].wanted["keys"] == {tiny.BLOCKS}
 
 
