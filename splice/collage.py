@@ -23,8 +23,20 @@ ROUNDS = 16
 BALANCING_ROUNDS = 4
 """Between two of these rounds; the shares start from where they were."""
 
-FEATHER = 0.2
-"""Deviation of the weight of a piece about its middle, of a patch's side: seams a few pixels wide."""
+OVERLAP = 2
+"""Patches that a piece reaches beyond its own, in each direction."""
+
+FEATHER = 0.5
+"""Deviation of the weight of a piece about its middle, of a patch's side."""
+
+CODES = 8
+"""Channels of the codes of meaning that decide between pieces."""
+
+UNLIKE = 0.3
+"""Difference of codes at which a piece loses 40 % of its weight."""
+
+OUTSIDE = 1e6
+"""What pieces lose whose patch there is not."""
 
 APART = 3
 """Patches, along rows or columns, within which a piece is not exchanged."""
@@ -79,48 +91,59 @@ def coherent_matches(
 
 def laid_out(
     image: Float[Tensor, "1 3 rows columns"],
+    codes: Float[Tensor, "1 channels rows columns"],
     chosen: Int[Tensor, " patches"],
-    grid: tuple[int, int],
-    other_grid: tuple[int, int],
-    size: tuple[int, int],
+    grids: tuple[tuple[int, int], tuple[int, int]],
+    meaning: Float[Tensor, "1 channels height width"],
 ) -> Float[Tensor, "1 3 height width"]:
     """The pieces of an image that patches have chosen, each in its place.
 
-    A piece is as large as it is in the image, and reaches over the patches around, with a weight that
-    falls from its middle as a normal distribution of deviation `FEATHER`; what is asked for beyond the
-    image's border is the border.
+    A piece is as large as it is in the image, and reaches over the patches around. Where pieces
+    overlap, their mean counts, with a weight that falls from a piece's middle, and with the
+    difference between what the piece shows at a pixel and what the pixel means: outlines of pieces give
+    way to those of the picture that they are laid out for.
 
     Args:
         image: to cut from, in [0, 1].
-        chosen: the patch of the image for each patch, row by row over `grid`.
-        grid: rows and columns to fill.
-        other_grid: those of the image's patches.
-        size: height and width of the result, in pixels.
+        codes: what its pixels mean, in units of their deviation; the first `CODES` channels count.
+        chosen: the patch of the image for each patch to fill, row by row.
+        grids: rows and columns of patches to fill, and of the image's.
+        meaning: codes that the pixels to fill should have.
     """
-    (height, width), sides = size, (size[0] / grid[0], size[1] / grid[1])
+    (grid, other_grid), (height, width) = grids, meaning.shape[-2:]
+    wanted = meaning[:, :CODES].to(image)
+    source = torch.cat([image, codes[:, :CODES].to(image)], 1)
+    sides = height / grid[0], width / grid[1]
     rows, columns = (
-        torch.arange(length, device=image.device, dtype=image.dtype) + 0.5 for length in size
+        torch.arange(length, device=image.device, dtype=image.dtype) + 0.5
+        for length in (height, width)
     )
-    sums = image.new_zeros(1, 3, height, width)
-    weights = image.new_zeros(1, 1, height, width)
-    for down, right in product((-1, 0, 1), repeat=2):
+    sums, weights = image.new_zeros(1, 3, height, width), image.new_zeros(1, 1, height, width)
+    largest = image.new_full((1, 1, height, width), -torch.inf)
+    for down, right in product(range(-OVERLAP, OVERLAP + 1), repeat=2):
         row, column = (rows / sides[0]).long() + down, (columns / sides[1]).long() + right
         below, beside = rows - (row + 0.5) * sides[0], columns - (column + 0.5) * sides[1]
-        weight = _falling(below / sides[0], row, grid[0])[:, None]
-        weight = weight * _falling(beside / sides[1], column, grid[1])
+        far = _far(below / sides[0], row, grid[0])[:, None] + _far(
+            beside / sides[1], column, grid[1]
+        )
         row, column = row.clamp(0, grid[0] - 1), column.clamp(0, grid[1] - 1)
         piece = chosen[row[:, None] * grid[1] + column]
         top = (piece // other_grid[1] + 0.5) / other_grid[0] + below[:, None] / image.shape[-2]
         left = (piece % other_grid[1] + 0.5) / other_grid[1] + beside / image.shape[-1]
         places = torch.stack([left, top], -1)[None] * 2 - 1
-        cut = F.grid_sample(image, places, padding_mode="border", align_corners=False)
-        sums += weight * cut
-        weights += weight
+        cut = F.grid_sample(source, places, padding_mode="border", align_corners=False)
+        unlike = (cut[:, 3:] - wanted).square().mean(1, keepdim=True)
+        power = -far - unlike / (2 * UNLIKE**2)
+        # A softmax whose pieces come one by one, so that they need not all be kept.
+        rising = torch.maximum(largest, power)
+        kept, weight = (largest - rising).exp(), (power - rising).exp()
+        sums, weights, largest = kept * sums + weight * cut[:, :3], kept * weights + weight, rising
     return sums / weights
 
 
 def disordered(
     image: Float[Tensor, "1 3 rows columns"],
+    codes: Float[Tensor, "1 channels rows columns"],
     similarity: Float[Tensor, "patches patches"],
     grid: tuple[int, int],
     matches: Callable[[Tensor], Float[Tensor, "patches patches"]],
@@ -132,6 +155,7 @@ def disordered(
 
     Args:
         image: the picture, in [0, 1].
+        codes: what its pixels mean.
         similarity: of its patches with each other.
         grid: rows and columns of its patches.
         matches: what makes matches of similarities, such as `coherent_matches`.
@@ -146,12 +170,12 @@ def disordered(
     blobs = F.interpolate(torch.randn(1, 1, *size, generator=generator), size=grid, mode="bicubic")
     stay = (blobs < blobs.median()).flatten().to(image.device)
     chosen = torch.where(stay, place, other)
-    return laid_out(image, chosen, grid, grid, (image.shape[-2], image.shape[-1]))
+    return laid_out(image, codes, chosen, (grid, grid), codes)
 
 
-def _falling(
+def _far(
     distance: Float[Tensor, " pixels"], index: Int[Tensor, " pixels"], count: int
 ) -> Float[Tensor, " pixels"]:
-    """Weights by distance in patches; 0 for patches that there are not."""
-    exists = (index >= 0) & (index < count)
-    return torch.exp(-(distance**2) / (2 * FEATHER**2)) * exists
+    """What a weight loses by distance in patches, as a power of e; patches there are not lose all."""
+    outside = (index < 0) | (index >= count)
+    return distance**2 / (2 * FEATHER**2) + OUTSIDE * outside

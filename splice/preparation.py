@@ -85,9 +85,10 @@ class Preparation:
     @cached_property
     def collage(self) -> Float[Tensor, "1 3 height width"]:
         """Pieces of the appearance image where the parts are that correspond, in [0, 1]."""
-        found, size = self.semantics, (self.structure.shape[-2], self.structure.shape[-1])
+        found = self.semantics
+        codes, grids = found.appearance_codes, (found.structure_grid, found.appearance_grid)
         chosen = self.matches.argmax(1)
-        return laid_out(self.appearance, chosen, found.structure_grid, found.appearance_grid, size)
+        return laid_out(self.appearance, codes, chosen, grids, found.structure_codes)
 
     def disordered(self, generator: torch.Generator) -> Float[Tensor, "1 3 rows columns"]:
         """The appearance image with pieces of it in other places, in [0, 1].
@@ -95,9 +96,14 @@ class Preparation:
         Args:
             generator: on the host.
         """
-        grid, similarity = self.semantics.appearance_grid, self.semantics.own_similarity
+        found, grid = self.semantics, self.semantics.appearance_grid
         return disordered(
-            self.appearance, similarity, grid, lambda each: self._matches(each, grid), generator
+            self.appearance,
+            found.appearance_codes,
+            found.own_similarity,
+            grid,
+            lambda similarity: self._matches(similarity, grid),
+            generator,
         )
 
     def _matches(
