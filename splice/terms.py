@@ -166,10 +166,8 @@ class Objective(Section):
     )
     local: LocalTerm = LocalTerm(weight=1.0)
     closeups: CloseupTerm = CloseupTerm(weight=2.0)
-    edges: EdgeTerm = EdgeTerm(weight=1.0)
-    colour: ColourTerm = ColourTerm(
-        weight=3.0, cells=128, schedule=((0.0, 1.0), (0.5, 0.3), (1.0, 0.1))
-    )
+    edges: EdgeTerm = EdgeTerm(weight=2.0)
+    colour: ColourTerm = ColourTerm(weight=3.0, cells=128, schedule=((0.0, 1.0), (0.5, 0.0)))
     chroma: ColourTerm = ColourTerm(weight=4.0, cells=32)
     detail: DetailTerm = DetailTerm(weight=2.0)
     patches: PatchTerm = PatchTerm(weight=15.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4)))
