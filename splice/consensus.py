@@ -1,7 +1,6 @@
 """Matches that agree with those of the patches around."""
 
 import math
-from itertools import product
 
 import torch
 from jaxtyping import Float
@@ -50,18 +49,33 @@ def mean_around(
         radius: most rows and columns of a move.
         itself: whether the value that is not moved counts; 0 is the mean of nothing.
     """
-    sums, weights = torch.zeros_like(joint), torch.zeros_like(joint)
-    for down, right in product(range(-radius, radius + 1), repeat=2):
-        if not (itself or down or right):
-            continue
-        weight = math.exp(-(down**2 + right**2) / (2 * (radius / 1.5) ** 2))
-        moves = list(zip(joint.shape, (down, right, down, right), strict=True))
-        places = tuple(_stay(side, move) for side, move in moves)
-        sums[places] += weight * joint[tuple(_stay(side, -move) for side, move in moves)]
-        weights[places] += weight
+    # Weights are products of one for rows and one for columns, so each can be summed by itself.
+    beside = _moved(joint, 1, radius)
+    sums = beside + _moved(joint + beside, 0, radius)
+    ones = torch.ones_like(joint[:, :1, :, :1])
+    rows = _moved(ones, 0, radius)
+    columns = _moved(torch.ones_like(joint[:1, :, :1]), 1, radius)
+    weights = columns + rows * (1 + columns)
+    if itself:
+        sums, weights = sums + joint, weights + 1
     return sums / weights.clamp_min(torch.finfo(weights.dtype).tiny)
 
 
-def _stay(side: int, move: int) -> slice:
-    """The places from which that move does not leave the grid."""
-    return slice(max(0, -move), max(0, side - move))
+def _moved(
+    joint: Float[Tensor, "rows columns other_rows other_columns"], side: int, radius: int
+) -> Float[Tensor, "rows columns other_rows other_columns"]:
+    """Weighted sums over moves of both patches along rows (side 0) or columns (side 1), but none."""
+    sums = torch.zeros_like(joint)
+    for distance in range(1, radius + 1):
+        weight = math.exp(-(distance**2) / (2 * (radius / 1.5) ** 2))
+        length = min(joint.shape[side], joint.shape[side + 2]) - distance
+        if length <= 0:
+            continue
+        near, far = (slice(None, -distance), slice(distance, None))
+        for here, there in ((near, far), (far, near)):
+            both = [slice(None)] * 4
+            both[side] = both[side + 2] = here
+            others = [slice(None)] * 4
+            others[side] = others[side + 2] = there
+            sums[tuple(both)] += weight * joint[tuple(others)]
+    return sums
