@@ -7,14 +7,13 @@ its patches should look as the patch does that it is matched with: icing like ic
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from splice.features import FrozenViT
 from splice.patch_grid import resize_to_patches
 from splice.semantics import Semantics
-from splice.settings import Meaning, Seen
-from splice.terms import CloseupTerm
+from splice.settings import Settings
 from splice.views import View
 
 
@@ -26,9 +25,7 @@ class Closeups:
         appearance: Float[Tensor, "1 3 rows columns"],
         semantics: Semantics,
         matches: Float[Tensor, "structure_patches appearance_patches"],
-        settings: CloseupTerm,
-        meaning: Meaning,
-        seen: Seen,
+        settings: Settings,
         vit: FrozenViT,
     ) -> None:
         """Describes the appearance image.
@@ -37,14 +34,12 @@ class Closeups:
             appearance: the appearance image, in [0, 1].
             semantics: meaning of the pair.
             matches: how likely the look of each structure patch comes from each appearance patch.
-            settings: of the term.
-            meaning: the size at which patches were matched.
-            seen: the size at which outputs are seen.
+            settings: of the run.
             vit: the frozen transformer.
         """
-        self.settings, self.seen, self.grid = settings, seen, semantics.structure_grid
-        self.size = semantics.structure_codes.shape[-2:]
-        blocks = sorted({max(1, round(depth * vit.blocks)) for depth in settings.depths})
+        self.settings, self.seen = settings.objective.closeups, settings.seen
+        self.semantics, meaning = semantics, settings.meaning
+        blocks = vit.blocks_at(self.settings.depths)
         sides = {"short_side": meaning.short_side, "long_side": meaning.long_side}
         with torch.no_grad():
             tokens = vit(appearance, tokens=blocks, **sides).tokens
@@ -96,7 +91,7 @@ class Closeups:
         view: View,
         closeup: View,
         grid: tuple[int, int],
-    ) -> Tensor:
+    ) -> Int[Tensor, " patches"]:
         """The structure image's patch under the middle of each patch of a close-up, row by row."""
         across = [
             (start + (torch.arange(count, device=output.device) + 0.5) / count * side) / whole
@@ -109,7 +104,6 @@ class Closeups:
             )
         ]
         top, left = view.source(across[0], across[1])
-        height, width = self.size
-        rows = (top / height * self.grid[0]).long().clamp(0, self.grid[0] - 1)
-        columns = (left / width * self.grid[1]).long().clamp(0, self.grid[1] - 1)
-        return (rows[:, None] * self.grid[1] + columns).flatten()
+        height, width = self.semantics.structure_codes.shape[-2:]
+        middles = torch.meshgrid(top / height, left / width, indexing="ij")
+        return self.semantics.structure_patch(*middles).flatten()

@@ -18,7 +18,7 @@ from splice.consensus import mean_around
 from splice.semantics import balance, matching
 
 ROUNDS = 16
-"""In which patches come to agree with their neighbours; more change next to nothing."""
+"""Rounds in which patches come to agree with their neighbours."""
 
 BALANCING_ROUNDS = 4
 """Between two of these rounds; the shares start from where they were."""

@@ -133,6 +133,10 @@ class FrozenViT(nn.Module):
         vit, provenance = load_vit(backbone, weights, progress)
         return cls(vit, backbone, provenance, dtype).to(device)
 
+    def blocks_at(self, depths: Iterable[float]) -> list[int]:
+        """The blocks nearest to fractions of the depth, in rising order, each once."""
+        return sorted({max(1, round(depth * self.blocks)) for depth in depths})
+
     def at_precision(self, dtype: torch.dtype) -> "FrozenViT":
         """This model with matrix products in another precision; itself if it has that already.
 

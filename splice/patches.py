@@ -104,10 +104,7 @@ class MatchedPatches:
     ) -> tuple[Float[Tensor, " samples"], Float[Tensor, " samples"]]:
         """Random points of corresponding patches; all points in fractions of their picture."""
         found = self.semantics
-        rows, columns = found.structure_grid
-        patch_row = (top * rows).long().clamp(0, rows - 1)
-        patch_column = (left * columns).long().clamp(0, columns - 1)
-        row = patch_row * columns + patch_column
+        row = found.structure_patch(top, left)
         asked = row * (2 * ONE) + (choice.to(torch.float32) * ONE).long()
         others = found.appearance_grid[0] * found.appearance_grid[1]
         chosen = torch.searchsorted(self._cumulative, asked, right=True) - row * others

@@ -10,6 +10,7 @@ from torch import Tensor
 from splice import objective
 from splice.closeups import Closeups
 from splice.collage import coherent_matches, disordered, laid_out
+from splice.consensus import neighbourhood_consensus
 from splice.detail import detail_energy
 from splice.features import FrozenViT
 from splice.noise import octave_noise
@@ -52,7 +53,7 @@ class Preparation:
     def conditions(
         self, role: Role, view: View, dtype: torch.dtype
     ) -> Float[Tensor, "1 conditions height width"]:
-        """Codes and noise for every pixel of a view of a picture, channels last.
+        """Codes, noise and collage for every pixel of a view of a picture, channels last.
 
         Those of the entire pictures are kept in the last precision that was asked for.
         """
@@ -97,10 +98,14 @@ class Preparation:
             generator: on the host.
         """
         found, grid = self.semantics, self.semantics.appearance_grid
+        alike, around = (
+            found.appearance_keys @ found.appearance_keys.T,
+            self.settings.meaning.around,
+        )
         return disordered(
             self.appearance,
             found.appearance_codes,
-            found.own_similarity,
+            neighbourhood_consensus(alike, grid, grid, around),
             grid,
             lambda similarity: self._matches(similarity, grid),
             generator,
@@ -150,16 +155,7 @@ class Preparation:
     @cached_property
     def closeups(self) -> Closeups:
         """The term on close-ups."""
-        settings = self.settings
-        return Closeups(
-            self.appearance,
-            self.semantics,
-            self.matches,
-            settings.objective.closeups,
-            settings.meaning,
-            settings.seen,
-            self.vit,
-        )
+        return Closeups(self.appearance, self.semantics, self.matches, self.settings, self.vit)
 
     @cached_property
     def patches(self) -> MatchedPatches:

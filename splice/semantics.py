@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from splice.consensus import neighbourhood_consensus
@@ -43,8 +43,8 @@ class Semantics:
     and lie in memory channels last, where pixels are looked up.
     `similarity` is the cosine of keys, each picture's centred on their own mean, less `Meaning.light`
     times the difference of their `relative_light`, and then the mean of that over the patches around;
-    structure patches by appearance patches, patches row by row over the grids. `own_similarity` is that
-    cosine, likewise with the patches around, among patches of the appearance image.
+    structure patches by appearance patches, patches row by row over the grids. `appearance_keys`
+    are the keys of that cosine, of length 1.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
@@ -52,11 +52,19 @@ class Semantics:
     similarity: Float[Tensor, "structure_patches appearance_patches"]
     structure_grid: tuple[int, int]
     appearance_grid: tuple[int, int]
-    own_similarity: Float[Tensor, "appearance_patches appearance_patches"]
+    appearance_keys: Float[Tensor, "appearance_patches key_channels"]
 
     def codes(self, role: str) -> Float[Tensor, "1 channels ..."]:
         """The codes of the "structure" or the "appearance" image."""
         return self.structure_codes if role == "structure" else self.appearance_codes
+
+    def structure_patch(
+        self, top: Float[Tensor, "*points"], left: Float[Tensor, "*points"]
+    ) -> Int[Tensor, "*points"]:
+        """The structure image's patches under points, which are given in fractions of its sides."""
+        rows, columns = self.structure_grid
+        row = (top * rows).long().clamp(0, rows - 1)
+        return row * columns + (left * columns).long().clamp(0, columns - 1)
 
 
 @torch.no_grad()
@@ -97,8 +105,7 @@ def find_semantics(
     unlike = (light[0][:, None] - light[1]).abs()
     single = unit[0] @ unit[1].T - settings.light * unlike
     similarity = neighbourhood_consensus(single, grids[0], grids[1], settings.around)
-    own = neighbourhood_consensus(unit[1] @ unit[1].T, grids[1], grids[1], settings.around)
-    return Semantics(codes[0], codes[1], similarity, grids[0], grids[1], own)
+    return Semantics(codes[0], codes[1], similarity, grids[0], grids[1], unit[1])
 
 
 def relative_light(
@@ -148,7 +155,7 @@ def matching(
         reach: how much similarity is given up, at the most, for equal shares; 0 for none.
     """
     given_up = torch.zeros_like(similarity[0])
-    given_up = balance(similarity, temperature, reach, given_up, BALANCING_ROUNDS if reach else 0)
+    given_up = balance(similarity, temperature, reach, given_up, BALANCING_ROUNDS)
     return ((similarity + given_up) / temperature).softmax(-1)
 
 
@@ -168,6 +175,8 @@ def balance(
         given_up: where to start, such as zeros.
         rounds: of the iteration; each sets every column right for what the others are.
     """
+    if reach == 0:
+        return torch.zeros_like(given_up)
     logits, column, most = similarity / temperature, given_up / temperature, reach / temperature
     share = math.log(logits.shape[0] / logits.shape[1])
     for _ in range(rounds):

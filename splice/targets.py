@@ -87,7 +87,7 @@ class Targets:
 
     def blocks(self, depths: Depths) -> list[int]:
         """The backbone's blocks nearest to fractions of its depth."""
-        return sorted({max(1, round(depth * self.vit.blocks)) for depth in depths})
+        return self.vit.blocks_at(depths)
 
     def see(self, image: Image, wanted: Mapping[str, set[int]], vit: FrozenViT) -> Features:
         """Features of images at the size that the settings say."""

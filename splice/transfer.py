@@ -277,7 +277,7 @@ class Transfer:
     def _input(
         self, image: Float[Tensor, "1 3 height width"], view: View, role: Role
     ) -> Float[Tensor, "1 inputs height width"]:
-        """What the generator gets of a view: its colours, codes of what it shows, and noise."""
+        """What the generator gets of a view: its colours, what it shows, noise and the collage."""
         if self.settings.generator.input == "image":
             return image
         # Convolutions would round it themselves, and keep both.

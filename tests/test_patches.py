@@ -6,7 +6,7 @@ import torch
 
 from splice import objective
 from splice.patches import MatchedPatches
-from splice.scales import Levels, scales_for
+from splice.scales import Levels
 from splice.semantics import Semantics
 from splice.terms import PatchTerm
 from splice.views import View
@@ -21,7 +21,7 @@ def halves(left: torch.Tensor, right: torch.Tensor, side: int = SIDE) -> torch.T
     return torch.cat([left.expand(half), right.expand(half)], -1)[None]
 
 
-def term(matches, appearance=None, semantics: float = 0.0, **changes):
+def matched(matches, appearance=None, semantics: float = 0.0, **changes) -> MatchedPatches:
     """The structure image's two halves are its two patches, of codes -1 and 1."""
     codes = torch.ones(1, 1, SIDE, SIDE)
     codes[..., : SIDE // 2] = -1
@@ -37,11 +37,15 @@ def term(matches, appearance=None, semantics: float = 0.0, **changes):
     }
     appearance = halves(RED, BLUE) if appearance is None else appearance
     settings = PatchTerm(weight=1.0, semantics=semantics, **values)
-    return of_pictures(MatchedPatches(appearance, meaning, torch.tensor(matches), settings))
+    return MatchedPatches(appearance, meaning, torch.tensor(matches), settings)
 
 
-def of_pictures(matched):
-    return lambda picture, view, generator: matched(Levels(picture), view, generator)
+def of_pictures(patches: MatchedPatches):
+    return lambda picture, view, generator: patches(Levels(picture), view, generator)
+
+
+def term(*arguments, **changes):
+    return of_pictures(matched(*arguments, **changes))
 
 
 CROSSED = [[0.0, 1.0], [1.0, 0.0]]
@@ -181,8 +185,8 @@ def test_views_are_traced_back_to_the_picture(view, right, wrong):
     ("side", "expected"), [(256, [1, 2, 4]), (512, [1, 2, 4, 8]), (100, [1, 2, 4])]
 )
 def test_a_larger_picture_adds_finer_scales(side, expected):
-    picture = torch.rand(1, 3, side, side + 20)
-    assert scales_for(picture, (1.0, 2.0, 4.0)) == expected
+    distance = matched(CROSSED, torch.rand(1, 3, side, side + 20), scales=(1.0, 2.0, 4.0))
+    assert distance.scales == expected
 
 
 def test_fine_patterns_count_and_where_they_lie_does_not():
