@@ -17,10 +17,21 @@ class Term(Section):
         default=0.0, ge=0, description="how much the term counts; 0 leaves it out"
     )
     schedule: Schedule = Field(default=CONSTANT, description="factors of the weight over the run")
+    every: int = Field(
+        default=1,
+        ge=1,
+        description="steps from one to the next with this term, which counts as many times then",
+    )
+    first: int = Field(default=0, ge=0, description="steps before the first with this term")
 
     def weight_at(self, progress: float) -> float:
-        """The weight at a progress of the run in [0, 1]: 0 at its first step, 1 at its end."""
+        """The mean weight at a progress of the run in [0, 1]: 0 at its first step, 1 at its end."""
         return self.weight * factor_at(self.schedule, progress)
+
+    def takes(self, step: int) -> int:
+        """How many times the term counts at a step, from 0: every n-th one has it n times."""
+        past = step - self.first
+        return self.every if past >= 0 and past % self.every == 0 else 0
 
 
 Depths = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
@@ -57,7 +68,6 @@ class PixelIdentityTerm(Term):
     )
     contrast: Fraction = Field(default=0.0, description="range of random contrast of that input")
     tint: Fraction = Field(default=0.0, description="range of a random tint of that input")
-    every: int = Field(default=1, ge=1, description="steps from one to the next with this term")
 
 
 class LocalTerm(Term):

@@ -182,11 +182,11 @@ class Transfer:
 
     def weights(self) -> dict[str, float]:
         """The terms that count at the next step, with their weights."""
-        terms = self.settings.objective
-        weights = {name: getattr(terms, name).weight_at(self.progress) for name in TERMS}
-        every = terms.pixel_identity.every
-        # A term taken every n-th step counts n times then, so that its weight stays the mean.
-        weights["pixel_identity"] *= every if self.step % every == 0 else 0
+        terms = {name: getattr(self.settings.objective, name) for name in TERMS}
+        weights = {
+            name: term.weight_at(self.progress) * term.takes(self.step)
+            for name, term in terms.items()
+        }
         return {name: weight for name, weight in weights.items() if weight > 0}
 
     def _terms(

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from splice import semantics
 from splice.features import FrozenViT
 from splice.semantics import (
+    balance,
     find_semantics,
     guided_upsampling,
     matching,
@@ -304,6 +305,27 @@ def test_matching_with_an_endless_reach_uses_all_of_the_other_picture():
         scaled = scaled / scaled.sum(0) * 12 / 8
         scaled = scaled / scaled.sum(1, keepdim=True)
     torch.testing.assert_close(equal, scaled, rtol=0.02, atol=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.002])  # by products, and by sums of exponentials
+def test_balance_follows_its_plain_iteration(temperature: float):
+    similarity = torch.rand(9, 7, generator=tiny.generator())
+    similarity[:, 0] += 0.5
+    reach, start = 0.1, torch.linspace(-0.05, 0.05, 7)
+    expected = start.double().numpy()
+    for _ in range(5):
+        logits = (similarity.double().numpy() + expected) / temperature
+        rows = [np.logaddexp.reduce(row) for row in logits]
+        logits = similarity.double().numpy() / temperature
+        for j in range(7):
+            taken = np.logaddexp.reduce([logits[i, j] - rows[i] for i in range(9)])
+            equal = temperature * (np.log(9 / 7) - taken)
+            expected[j] = min(max(equal, -reach), reach)
+    found = balance(similarity, temperature, reach, start, 5)
+    assert float(found.abs().max()) == pytest.approx(
+        reach
+    )  # some columns give up all that they may
+    torch.testing.assert_close(found.double(), torch.from_numpy(expected), rtol=0, atol=1e-6)
 
 
 def test_matching_gives_up_no_more_similarity_than_its_reach():
