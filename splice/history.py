@@ -75,6 +75,11 @@ class History:
         rows = self.rows
         return {name: [row.get(name, math.nan) for row in rows] for name in self.terms}
 
+    def last(self) -> dict[str, float]:
+        """Every loss at the last step that had it; terms may take turns."""
+        terms = self.terms
+        return {name: next(r[name] for r in reversed(self.rows) if name in r) for name in terms}
+
     def steps(self) -> list[int]:
         """The number of each step recorded."""
         return [int(row["step"]) for row in self.rows]

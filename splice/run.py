@@ -290,14 +290,13 @@ class Run:
         provenance = self.vit.provenance
         weights = asdict(provenance) if provenance is not None else {}
         rows = self.history.rows
-        losses = {name: rows[-1][name] for name in self.history.terms if name in rows[-1]}
         return {
             "finished": scores is not None,
             "steps": self.transfer.step,
             "seconds": round(self._seconds(), 3),
             "seconds_per_step": self.history.seconds() / max(1, len(rows)),
             "scores": asdict(scores) if scores is not None else None,
-            "losses": losses,
+            "losses": self.history.last(),
             "skipped_steps": self.history.skipped(),
             "structure": self._picture_record("structure", self.structure),
             "appearance": self._picture_record("appearance", self.appearance),

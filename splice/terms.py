@@ -168,14 +168,14 @@ class Objective(Section):
         default=True,
         description="divide terms on features by their value between the two input images",
     )
-    appearance: ClassTokenTerm = ClassTokenTerm(weight=2.0)
-    structure: Term = Term(weight=1.0)
+    appearance: ClassTokenTerm = ClassTokenTerm(weight=2.0, every=2)
+    structure: Term = Term(weight=1.0, every=2)
     identity: Term = Term(weight=0.0)
     pixel_identity: PixelIdentityTerm = PixelIdentityTerm(
         weight=2.0, recolour=1.3, contrast=0.3, tint=0.1, every=2, schedule=((0.0, 1.0), (1.0, 0.0))
     )
-    local: LocalTerm = LocalTerm(weight=1.0)
-    closeups: CloseupTerm = CloseupTerm(weight=2.0)
+    local: LocalTerm = LocalTerm(weight=1.0, every=2)
+    closeups: CloseupTerm = CloseupTerm(weight=2.0, every=2, first=1)
     edges: EdgeTerm = EdgeTerm(weight=2.0)
     colour: ColourTerm = ColourTerm(weight=3.0, cells=128, schedule=((0.0, 1.0), (0.5, 0.0)))
     chroma: ColourTerm = ColourTerm(weight=4.0, cells=32)
