@@ -211,9 +211,9 @@ def test_kinds_cover_every_step_once():
     assert transfer.step == 0
     for kind in kinds:
         for step in kind.steps:
-            expected = {"appearance", "structure", "identity", "local", "patches"}
-            expected |= {"edges", "chroma", "detail", "closeups"}
-            expected |= {"pixel_identity"} if step % 2 == 0 else set()
+            expected = {"identity", "patches", "edges", "chroma", "detail"}
+            whole = {"appearance", "structure", "local", "pixel_identity"}
+            expected |= whole if step % 2 == 0 else {"closeups"}
             expected |= {"colour"} if step < 10 else set()
             assert kind.terms == expected
             assert kind.entire == (step % 7 == 0)
@@ -250,20 +250,23 @@ def _sequence(transfer: Transfer, step: int, monkeypatch) -> list[str]:
     return [part for part in kept if part is not None]
 
 
-def test_parts_of_a_step_follow_each_other(monkeypatch):
+@pytest.mark.parametrize(("step", "passes"), [(0, 1), (1, 2)])  # a close-up is a second pass
+def test_parts_of_a_step_follow_each_other(monkeypatch, step, passes):
     transfer = _transfer(views={"pool": 0})
     assert transfer.prepared.closeups.wanted  # described once for the run
-    order = _sequence(transfer, 0, monkeypatch)
+    order = _sequence(transfer, step, monkeypatch)
     forward = order[: order.index("terms_backward")]
     assert forward.count("views") == 4  # around the description of each of two views
     assert forward.count("vit_without_gradient") == 2
     assert "generator_forward" in forward
-    # The whole view, then its close-up.
-    assert forward[-5:] == ["terms_forward", *["vit_forward", "terms_forward"] * 2]
+    assert forward[-1 - 2 * passes :] == [
+        "terms_forward",
+        *["vit_forward", "terms_forward"] * passes,
+    ]
     backward = order[order.index("terms_backward") :]
     assert backward == [
         "terms_backward",
-        *["vit_backward", "terms_backward"] * 2,
+        *["vit_backward", "terms_backward"] * passes,
         "generator_backward",
         "optimiser",
     ]
@@ -287,10 +290,11 @@ def test_watching_leaves_no_trace(monkeypatch):
 
 def test_calls_are_those_with_gradient():
     transfer = _transfer(views={"pool": 0, "crop": 1.0, "flip": 0.0})
+    next(transfer.steps())
     with recorded_calls(transfer) as calls:
         next(transfer.steps())
     # Squares of 64 and 60 px through the generator, both at 56 px through the ViT, as one batch, and
-    # a close-up by itself.
+    # in the second step a close-up by itself.
     assert sorted(call.shape[2:] for call in calls.generator) == [(60, 60), (64, 64)]
     assert {call.shape[0] for call in calls.generator} == {1}
     assert [call.shape for call in calls.vit] == [(2, 3, 56, 56), (1, 3, 56, 56)]

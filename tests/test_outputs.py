@@ -364,6 +364,7 @@ def test_history_survives_its_checkpoint():
     assert restored.rows[1]["a"] == 1 / 3
     assert math.isnan(restored.rows[1]["b"])
     assert "b" not in restored.rows[0]
+    assert restored.last() == {"a": 1 / 3, "b": 2.0}
     assert restored.seconds() == 0.25 + 0.5 + 0.75 + 1.0
     assert restored.skipped() == 1
     assert restored.precision() == "bfloat16"

@@ -33,11 +33,8 @@ def vit() -> FrozenViT:
 
 def constant(**weights: float) -> dict[str, dict[str, Any]]:
     """An objective of these terms, at all steps alike."""
-    sections = {
-        name: {"weight": weights.get(name, 0.0), "schedule": tiny.CONSTANT} for name in TERMS
-    }
-    sections["pixel_identity"]["every"] = 1
-    return sections
+    always = {"schedule": tiny.CONSTANT, "every": 1, "first": 0}
+    return {name: {"weight": weights.get(name, 0.0), **always} for name in TERMS}
 
 
 def make(
@@ -119,7 +116,7 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
     settings = tiny.settings(views={"pool": 0, "crop": 0.5, "jitter": 0.5})
     transfer, twin = make(vit, settings), make(vit, settings)
     last = vit.blocks
-    for step in (0, 1, 2, 4):
+    for step in (0, 1, 2, 5):
         transfer.step = step
         losses = transfer.losses()
         progress = step / settings.steps
@@ -141,8 +138,8 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             )
 
         source = appearance.image
-        counts = step % 2 == 0
-        if counts:
+        whole = step % 2 == 0
+        if whole:
             source = twin.prepared.recolouring(source, appearance.view, twin.noise)
         output = painted(structure.image, structure.view, "structure")
         reconstruction = painted(source, appearance.view, "appearance")
@@ -150,32 +147,30 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         of_appearance, of_reconstruction = see(appearance.image), see(reconstruction)
         scales = twin.targets.scales
         expected = {}
-        expected["appearance"] = (
-            sum(
+        if whole:
+            cls = [
                 (of_output.cls[b] - of_appearance.cls[b]).square().mean() / scales["cls", b]
                 for b in (1, 2, 3, 4)
-            )
-            / 4
-        )
-        similarity = [self_similarity(each.keys[last]) for each in (of_output, of_structure)]
-        difference = (similarity[0] - similarity[1]).square().mean()
-        expected["structure"] = difference / scales["similarity", last]
+            ]
+            expected["appearance"] = 2 * sum(cls) / 4
+            similarity = [self_similarity(each.keys[last]) for each in (of_output, of_structure)]
+            difference = (similarity[0] - similarity[1]).square().mean()
+            expected["structure"] = 2 * difference / scales["similarity", last]
         difference = (of_reconstruction.keys[last] - of_appearance.keys[last]).square().mean()
         expected["identity"] = 0.3 * difference / scales["keys", last]
-        if counts:
+        if whole:
             distance = (reconstruction - appearance.image).abs().mean()
             expected["pixel_identity"] = 2 * 2.0 * (1 - progress) * distance
         patches = [each.keys[last][0, 1:] for each in (of_structure, of_appearance)]
         meaning = objective.semantic_cost(*patches)
-        expected["local"] = (
-            sum(
+        if whole:
+            local = [
                 objective.local_term(
                     of_output.tokens[b][0], of_appearance.tokens[b][0], meaning, 1.0
                 )
                 for b in (1, 2, 3)
-            )
-            / 3
-        )
+            ]
+            expected["local"] = 2 * sum(local) / 3
         colour_weight = 3 * max(0.0, 1 - 2 * progress)
         if colour_weight > 0:
             target = structure.view.cut(twin.prepared.collage)
@@ -185,8 +180,9 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         cells = [torch.nn.functional.adaptive_avg_pool2d(x, 32) for x in (output, target)]
         shades = [x - 0.299 * x[:, :1] - 0.587 * x[:, 1:2] - 0.114 * x[:, 2:] for x in cells]
         expected["chroma"] = 4 * (shades[0] - shades[1]).abs().mean()
-        part = twin.prepared.closeups.draw(output, twin.targets.random)
-        expected["closeups"] = 2 * closeups(twin, output, structure.view, part)
+        if not whole:
+            part = twin.prepared.closeups.draw(output, twin.targets.random)
+            expected["closeups"] = 2 * 2 * closeups(twin, output, structure.view, part)
         textures = twin.prepared.textures
         assert list(textures) == [1.0, 2.0]
         edges = 0.0
@@ -277,9 +273,12 @@ def test_records_of_steps(vit):
         parts = [value.item() for name, value in step.losses.items() if name != "total"]
         assert step.losses["total"].item() == pytest.approx(sum(parts), rel=1e-6)
         assert not any(value.requires_grad for value in step.losses.values())
-        # The colour target is gone after half of the run, and every other step restores.
+        # The colour target is gone after half of the run. Whole views, which restore as well, take
+        # turns with close-ups.
         assert ("colour" in step.losses) == (step.step <= 3)
-        assert ("pixel_identity" in step.losses) == (step.step % 2 == 1)
+        for name in ("appearance", "structure", "local", "pixel_identity"):
+            assert (name in step.losses) == (step.step % 2 == 1)
+        assert ("closeups" in step.losses) == (step.step % 2 == 0)
 
 
 def test_every_term_of_the_settings_is_summed():
@@ -322,14 +321,17 @@ def test_steps_without_any_term_leave_the_generator_alone(vit):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_a_term_taken_every_nth_step_counts_n_times(vit, every):
+@pytest.mark.parametrize(
+    ("every", "first", "steps"),
+    [(1, 0, {0, 1, 2, 3, 4, 5}), (3, 0, {0, 3}), (2, 1, {1, 3, 5}), (2, 3, {3, 5}), (1, 9, set())],
+)
+def test_a_term_taken_every_nth_step_counts_n_times(vit, every, first, steps):
     weights = constant(pixel_identity=2.0, colour=1.0)
-    weights["pixel_identity"] |= {"every": every, "recolour": 0.0}
+    weights["pixel_identity"] |= {"every": every, "first": first, "recolour": 0.0}
     transfer = make(vit, tiny.settings(objective=weights))
     for step in range(6):
         transfer.step = step
-        expected = {"colour": 1.0} | ({"pixel_identity": 2.0 * every} if step % every == 0 else {})
+        expected = {"colour": 1.0} | ({"pixel_identity": 2.0 * every} if step in steps else {})
         assert transfer.weights() == expected
 
 

@@ -103,8 +103,13 @@ CONSTANT = ((0.0, 1.0),)
 FALLING = ((0.0, 1.0), (1.0, 0.0))
 OBJECTIVE: dict[str, Any] = {
     "calibrated": True,
-    "appearance": {"weight": 1.0, "schedule": CONSTANT, "depths": (0.25, 0.5, 0.75, 1.0)},
-    "structure": {"weight": 1.0, "schedule": CONSTANT},
+    "appearance": {
+        "weight": 1.0,
+        "schedule": CONSTANT,
+        "every": 2,
+        "depths": (0.25, 0.5, 0.75, 1.0),
+    },
+    "structure": {"weight": 1.0, "schedule": CONSTANT, "every": 2},
     "identity": {"weight": 0.3, "schedule": CONSTANT},
     "pixel_identity": {
         "weight": 2.0,
@@ -114,10 +119,18 @@ OBJECTIVE: dict[str, Any] = {
         "tint": 0.1,
         "every": 2,
     },
-    "local": {"weight": 1.0, "schedule": CONSTANT, "depths": (0.25, 0.5, 0.75), "semantics": 1.0},
+    "local": {
+        "weight": 1.0,
+        "schedule": CONSTANT,
+        "every": 2,
+        "depths": (0.25, 0.5, 0.75),
+        "semantics": 1.0,
+    },
     "closeups": {
         "weight": 2.0,
         "schedule": CONSTANT,
+        "every": 2,
+        "first": 1,
         "depths": (0.25, 0.5, 0.75),
         "smallest": 0.35,
         "largest": 0.6,
