@@ -30,7 +30,7 @@ FEATHER = 0.5
 """Deviation of the weight of a piece about its middle, of a patch's side."""
 
 CODES = 8
-"""Channels of the codes of meaning that decide between pieces."""
+"""Channels of the codes of meaning, the first ones, by which parts are told apart."""
 
 UNLIKE = 0.3
 """Difference of codes at which a piece loses 40 % of its weight."""

@@ -39,6 +39,7 @@ class UNet(nn.Module):
         channels: Sequence[int] = PAPER_CHANNELS,
         skip: int = 4,
         start: Literal["paper", "rectifier"] = "paper",
+        underpainted: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         """Builds the network with random weights.
@@ -49,11 +50,15 @@ class UNet(nn.Module):
             skip: channels of each skip.
             start: "paper" draws weights from Xavier's normal distribution with gain 0.02;
                 "rectifier" from Kaiming's, which keeps the variance through LeakyReLU(0.2), with a
-                faint last layer, so that training starts from mid-grey with live gradients.
+                faint last layer, so that training starts from mid-grey, or the underpainting, with
+                live gradients.
+            underpainted: whether the last three channels of the input are logits of colours, to which
+                the network adds.
             generator: where the randomness comes from.
         """
         super().__init__()
         self.inputs, self.levels, self.sparing = inputs, len(channels), False
+        self.underpainted = underpainted
         self.encoders, self.skips, self.decoders = (nn.ModuleList() for _ in range(3))
         below = inputs
         for width in channels:
@@ -101,13 +106,14 @@ class UNet(nn.Module):
         right, bottom = -width % multiple, -height % multiple
         if right or bottom:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+        ground = x[:, -3:].float() if self.underpainted else 0.0
         skips = []
         for encoder, skip in zip(self.encoders, self.skips, strict=True):
             skips.append(self._part(skip, x))
             x = self._part(encoder, x)
         for decoder in self.decoders:
             x = self._part(_raise, decoder, x, skips.pop())
-        return torch.sigmoid(self.colours(x).float())[..., :height, :width]
+        return torch.sigmoid(self.colours(x).float() + ground)[..., :height, :width]
 
     def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """A part of the network, of which only the inputs are kept where memory is spared."""

@@ -23,6 +23,9 @@ PART_GAP = 6.0
 LAST_BITS = 2**12 - 1
 """A float32's last twelve bits, which the order of projected patches can do without."""
 
+UNLIKE = 0.05
+"""Variance of codes in a window, the mean of channels, at which it is half an outline."""
+
 ROUNDING = 1e-5
 """Variance of brightness that is nothing: about that of rounding to 8 bits."""
 
@@ -120,34 +123,34 @@ def chroma_term(
 def edge_term(
     output: Float[Tensor, "1 3 height width"],
     structure: Float[Tensor, "1 3 height width"],
-    texture: Float[Tensor, "1 1 height width"],
+    outlines: Float[Tensor, "1 1 height width"],
     turned: Float[Tensor, "1 1 height width"],
     radius: int,
     contrast: float,
 ) -> Scalar:
-    """How much of the structure image's detail cannot be read from the output any more, in [0, 1].
+    """How much of the structure image's outlines cannot be read from the output any more, in [0, 1].
 
     In each window, the share of the variance of the structure image's brightness that no affine
     function of the output's brightness explains, 1 - correlation²; the mean over windows. Windows
-    count as far as their detail is stronger than the texture that is to come. Stripes may grow on a
-    coat, but lids, whiskers and ridges stay where they are. Where light has turned to dark,
-    half of what is explained counts, or all where it was to turn. It is the matting affinity of
-    Luan et al. ("Deep Photo Style Transfer", CVPR 2017) the other way around: there the output is to
-    be an affine function of the photograph, which would forbid new texture.
+    count as far as they hold an outline, where meaning changes, that is to be seen. Stripes may grow
+    on a coat and meadows on rock, but lids, muzzles and legs stay where they are. Where light has
+    turned to dark, half of what is explained counts, or all where it was to turn. It is the matting affinity
+    of Luan et al. ("Deep Photo Style Transfer", CVPR 2017) the other way around: there the output is
+    to be an affine function of the photograph, which would forbid new texture.
 
     Args:
         output: painted from the view.
         structure: the view of the structure image.
-        texture: variance of brightness that windows of the output are expected to have.
+        outlines: how much windows are to count, in [0, 1], such as `outlines`.
         turned: 1 where light is to turn to dark, as in `turned_light`, and 0 where it is not.
         radius: of the square windows, in pixels.
-        contrast: deviation of brightness at which a window counts half where there is no texture.
+        contrast: deviation of the structure image's brightness at which a window counts half.
     """
     if min(output.shape[-2:]) < 2 * radius + 1:
         return output.sum() * 0
     detail, ours, together = _spread(structure, output, lambda maps: _windows(maps, radius))
-    expected, to_turn = _windows(torch.cat([texture, turned], 1), radius).split(1, 1)
-    counts = detail / (detail + expected + contrast**2)
+    outlined, to_turn = _windows(torch.cat([outlines, turned], 1), radius).split(1, 1)
+    counts = outlined * detail / (detail + contrast**2)
     explained = together**2 / ((detail + ROUNDING) * (ours + ROUNDING))
     explained = torch.where(together < 0, (1 + to_turn) / 2 * explained, explained)
     return (counts * (1 - explained)).mean()
@@ -184,13 +187,18 @@ def brightness(image: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch 1 
     return BRIGHTNESS[0] * red + BRIGHTNESS[1] * green + BRIGHTNESS[2] * blue
 
 
-def window_variance(
-    image: Float[Tensor, "1 3 height width"], radius: int
-) -> Float[Tensor, "1 1 rows columns"]:
-    """Variance of brightness in square windows of a picture, one for every `radius` pixels."""
-    x = brightness(image)
-    mean, square = _windows(torch.cat([x, x * x], 1), radius).split(1, 1)
-    return (square - mean**2).clamp_min(0)
+def outlines_of(
+    codes: Float[Tensor, "1 channels height width"], radius: int
+) -> Float[Tensor, "1 1 height width"]:
+    """Where meaning changes, in [0, 1]: v / (v + `UNLIKE`), v being the variance of codes around.
+
+    Args:
+        codes: of meaning, with variance 1 in each channel over a pair of pictures.
+        radius: of the square windows around all pixels.
+    """
+    mean, square = (means_around(x, radius) for x in (codes, codes * codes))
+    variance = (square - mean**2).clamp_min(0).mean(1, keepdim=True)
+    return variance / (variance + UNLIKE)
 
 
 def _spread(

@@ -52,6 +52,7 @@ class Painter:
             inputs,
             skip=generator.skip,
             start=generator.start,
+            underpainted=generator.underpainted,
             generator=torch.Generator().manual_seed(seed),
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from splice import objective
 from splice.closeups import Closeups
-from splice.collage import coherent_matches, disordered, laid_out
+from splice.collage import CODES, coherent_matches, disordered, laid_out
 from splice.consensus import neighbourhood_consensus
 from splice.detail import detail_energy
 from splice.features import FrozenViT
@@ -20,6 +20,7 @@ from splice.scales import scales_for, shrunk
 from splice.semantics import Semantics, find_semantics, transported
 from splice.settings import Settings
 from splice.targets import Role
+from splice.underpainting import smooth_part, underpainting
 from splice.views import View
 
 
@@ -71,8 +72,7 @@ class Preparation:
             drawn = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
             parts = [codes, generator.noise_level * drawn.to(codes)]
             if generator.collage > 0:
-                collage = self.collage if role == "structure" else self.disordered(random)
-                parts.append(generator.collage * (collage.to(codes) - 0.5))
+                parts.append(generator.collage * (self.collages[role].to(codes) - 0.5))
             found = torch.cat(parts, 1)
             conditions[role] = found.to(dtype, memory_format=torch.channels_last)
         return conditions
@@ -90,6 +90,35 @@ class Preparation:
         codes, grids = found.appearance_codes, (found.structure_grid, found.appearance_grid)
         chosen = self.matches.argmax(1)
         return laid_out(self.appearance, codes, chosen, grids, found.structure_codes)
+
+    @cached_property
+    def collages(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
+        """What each picture should look like, roughly: the collage, and a disordered picture."""
+        random = torch.Generator().manual_seed(self.settings.seed)
+        return {"structure": self.collage, "appearance": self.disordered(random)}
+
+    def underpainting(
+        self, role: Role, view: View, detail: Float[Tensor, "1 3 height width"] | None = None
+    ) -> Float[Tensor, "1 3 height width"]:
+        """What the generator paints a view over: logits of the collage's colours, with detail.
+
+        Args:
+            role: of the picture.
+            view: of it.
+            detail: of the view; None for that of the picture itself.
+        """
+        colours, own = self._layers[role]
+        return underpainting(view.cut(colours), view.cut(own) if detail is None else detail)
+
+    @cached_property
+    def _layers(self) -> dict[Role, tuple[Tensor, Tensor]]:
+        """Of each picture, the smooth part of its collage, and its own detail."""
+        radius, layers = self.settings.generator.underpainting, {}
+        for role, collage in self.collages.items():
+            picture = self.structure if role == "structure" else self.appearance
+            both = smooth_part(torch.cat([collage, picture], 1), picture, radius)
+            layers[role] = both[:, :3], picture - both[:, 3:]
+        return layers
 
     def disordered(self, generator: torch.Generator) -> Float[Tensor, "1 3 rows columns"]:
         """The appearance image with pieces of it in other places, in [0, 1].
@@ -120,17 +149,17 @@ class Preparation:
         )
 
     @cached_property
-    def textures(self) -> dict[float, Float[Tensor, "1 1 height width"]]:
-        """By scale, the variance of brightness within windows that the structure image's parts get."""
-        settings = self.settings.objective.edges
-        textures: dict[float, Tensor] = {}
+    def outlines(self) -> dict[float, Float[Tensor, "1 1 height width"]]:
+        """By scale, where meaning changes in the structure image."""
+        settings, size = self.settings.objective.edges, self.structure.shape[-2:]
+        codes = self.semantics.structure_codes[:, :CODES].float()
+        outlines: dict[float, Tensor] = {}
         for scale in scales_for(self.structure, settings.scales):
-            image = shrunk(self.appearance, scale)
-            if min(image.shape[-2:]) < 2 * settings.radius + 1:
-                continue
-            found = objective.window_variance(image, settings.radius)
-            textures[scale] = self._carried_over(found)
-        return textures
+            level = shrunk(codes, scale)
+            if min(level.shape[-2:]) >= 2 * settings.radius + 1:
+                found = objective.outlines_of(level, settings.radius)
+                outlines[scale] = F.interpolate(found, size=size, mode="bilinear")
+        return outlines
 
     @cached_property
     def details(self) -> dict[float, Float[Tensor, "1 3 height width"]]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from splice.semantics import Semantics, guided_upsampling, matching, transported
 from splice.settings import Settings
+from splice.underpainting import smooth_part
 from splice.views import View
 
 
@@ -26,7 +27,7 @@ class Recolouring:
         settings: Settings,
     ) -> None:
         """Finds how far each pixel's part is from the structure image's colours of the same part."""
-        self.settings = settings.objective.pixel_identity
+        self.settings, radius = settings.objective.pixel_identity, settings.generator.underpainting
         meaning = settings.meaning
         matches = matching(semantics.similarity.T, meaning.temperature)
         wanted = transported(
@@ -36,14 +37,20 @@ class Recolouring:
         self.change = guided_upsampling(
             wanted - present, appearance, meaning.radius, meaning.tolerance
         )
+        self.plain = None
+        if settings.generator.underpainted:
+            # Recolouring is affine, and the smooth part linear: one can be taken before the other.
+            self.plain = smooth_part(torch.cat([appearance, self.change], 1), appearance, radius)
 
     def __call__(
         self,
         image: Float[Tensor, "1 3 height width"],
         view: View,
         generator: torch.Generator,
-    ) -> Float[Tensor, "1 3 height width"]:
+    ) -> tuple[Float[Tensor, "1 3 height width"], Float[Tensor, "1 3 height width"] | None]:
         """A view of the appearance image with other colours, contrast and tint, in [0, 1].
+
+        And its detail, where there is an underpainting.
 
         Args:
             image: the view in its own colours, in [0, 1].
@@ -52,8 +59,17 @@ class Recolouring:
         """
         random = torch.rand(5, generator=generator, device=image.device)
         settings = self.settings
-        image = image + settings.recolour * random[0] * view.cut(self.change)
-        mean = image.mean((2, 3), keepdim=True)
+        share = settings.recolour * random[0]
+        changed = image + share * view.cut(self.change)
+        mean = changed.mean((2, 3), keepdim=True)
         contrast = 1 + settings.contrast * (2 * random[1] - 1)
         tint = settings.tint * (2 * random[2:].reshape(1, 3, 1, 1) - 1)
-        return ((image - mean) * contrast + mean + tint).clamp(0, 1)
+
+        def finished(colours: Tensor) -> Tensor:
+            return ((colours - mean) * contrast + mean + tint).clamp(0, 1)
+
+        if self.plain is None:
+            return finished(changed), None
+        plain, change = view.cut(self.plain).split(3, 1)
+        recoloured = finished(changed)
+        return recoloured, recoloured - finished(plain + share * change)

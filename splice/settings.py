@@ -119,6 +119,13 @@ class GeneratorSettings(Section):
         description="factor of the collage's colours beside the semantic input, whose codes have "
         "deviation 1; 0 leaves it out",
     )
+    underpainting: int = Field(
+        default=8,
+        ge=0,
+        le=64,
+        description="radius, in pixels of a picture with a short side of 256, of what counts as "
+        "detail in the layer that the semantic generator paints over; 0 for no such layer",
+    )
     skip: int = Field(default=8, ge=1, le=128, description="channels of each skip connection")
     start: Literal["paper", "rectifier"] = Field(
         default="rectifier", description="how the first weights are drawn"
@@ -129,6 +136,11 @@ class GeneratorSettings(Section):
         lt=1,
         description="share of the past in the averaged weights; 0 for none",
     )
+
+    @property
+    def underpainted(self) -> bool:
+        """Whether the generator paints over an underpainting."""
+        return self.input == "semantic" and self.underpainting > 0
 
 
 class Optimiser(Section):

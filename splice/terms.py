@@ -97,7 +97,7 @@ class CloseupTerm(Term):
 
 
 class EdgeTerm(Term):
-    """The structure image's detail, which the output must let one read."""
+    """The structure image's outlines, which the output must let one read."""
 
     scales: Scales = (1.0, 2.0)
     radius: int = Field(default=3, ge=1, le=64, description="of the windows, in pixels")
@@ -105,7 +105,7 @@ class EdgeTerm(Term):
         default=0.03,
         gt=0,
         le=1,
-        description="deviation at which detail counts half where no texture is to come",
+        description="deviation of brightness at which an outline counts half",
     )
 
 

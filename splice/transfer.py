@@ -196,10 +196,10 @@ class Transfer:
         terms, last = self.settings.objective, self.targets.vit.blocks
         inputs = [self._input(structure.image, structure.view, "structure")]
         if {"identity", "pixel_identity"} & weights.keys():
-            source = appearance.image
+            source, detail = appearance.image, None
             if "pixel_identity" in weights and terms.pixel_identity.recolour > 0:
-                source = self.prepared.recolouring(source, appearance.view, self.noise)
-            inputs.append(self._input(source, appearance.view, "appearance"))
+                source, detail = self.prepared.recolouring(source, appearance.view, self.noise)
+            inputs.append(self._input(source, appearance.view, "appearance", detail))
         painted = self.painter.paint(inputs, self.dtype)
         del inputs  # the generator keeps what it needs
         output, reconstruction = painted[0], painted[-1]
@@ -261,28 +261,36 @@ class Transfer:
         return values
 
     def _edges(self, output: Levels, structure: Target) -> Float[Tensor, ""]:
-        """The structure image's detail that the output of a view has lost, the mean of all scales."""
+        """The structure image's outlines that the output of a view has lost, the mean of all scales."""
         terms, view = self.settings.objective.edges, structure.view
         turned, losses = view.cut(self.prepared.turned), []
-        for scale, texture in self.prepared.textures.items():
-            maps = (structure.image, view.cut(texture), turned)
-            theirs, expected, light = (shrunk(each, scale) for each in maps)
+        for scale, outlines in self.prepared.outlines.items():
+            maps = (structure.image, view.cut(outlines), turned)
+            theirs, outlined, light = (shrunk(each, scale) for each in maps)
             losses.append(
                 objective.edge_term(
-                    output[scale], theirs, expected, light, terms.radius, terms.contrast
+                    output[scale], theirs, outlined, light, terms.radius, terms.contrast
                 )
             )
         return _mean(losses) if losses else output.picture.sum() * 0
 
     def _input(
-        self, image: Float[Tensor, "1 3 height width"], view: View, role: Role
+        self,
+        image: Float[Tensor, "1 3 height width"],
+        view: View,
+        role: Role,
+        detail: Float[Tensor, "1 3 height width"] | None = None,
     ) -> Float[Tensor, "1 inputs height width"]:
-        """What the generator gets of a view: its colours, what it shows, noise and the collage."""
+        """What the generator gets of a view: colours, meaning, noise, collage and underpainting."""
         if self.settings.generator.input == "image":
             return image
         # Convolutions would round it themselves, and keep both.
         colours = (image * 2 - 1).to(self.dtype, memory_format=torch.channels_last)
-        return torch.cat([colours, self.prepared.conditions(role, view, self.dtype)], 1)
+        parts = [colours, self.prepared.conditions(role, view, self.dtype)]
+        if self.settings.generator.underpainted:
+            ground = self.prepared.underpainting(role, view, detail)
+            parts.append(ground.to(self.dtype, memory_format=torch.channels_last))
+        return torch.cat(parts, 1)
 
     def _look(self, outputs: list[Tensor], weights: Mapping[str, float]) -> list[Features]:
         """Features of the output, and of the reconstruction where a term asks for them.

@@ -188,6 +188,16 @@ def test_how_the_first_weights_are_spread():
     assert float((rectifier(x) - 0.5).detach().abs().max()) < 0.15
 
 
+def test_an_underpainted_network_adds_to_the_last_channels():
+    network = UNet(5, start="rectifier", underpainted=True, generator=tiny.generator(1))
+    plain = UNet(5, start="rectifier", generator=tiny.generator(1))
+    x = torch.randn(2, 5, 65, 70, generator=tiny.generator(2))
+    expected = torch.sigmoid(torch.logit(plain(x).double()) + x[:, 2:].double())
+    torch.testing.assert_close(network(x).double(), expected, atol=1e-5, rtol=0)
+    torch.nn.init.zeros_(network.colours.weight)
+    torch.testing.assert_close(network(x), x[:, 2:].sigmoid())
+
+
 def test_colours_stay_in_range_whatever_the_weights():
     network = UNet(start="rectifier", generator=tiny.generator(1))
     logits: list[Tensor] = []

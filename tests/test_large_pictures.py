@@ -88,9 +88,10 @@ def test_the_picture_in_bands_is_the_picture_in_one_piece(kind):
     whole = entire(PAIR[0][None])
     inputs = PAIR[0][None]
     if kind == "semantic":
-        inputs = torch.cat(
-            [2 * inputs - 1, transfer.prepared.conditions("structure", whole, transfer.dtype)], 1
-        )
+        prepared = transfer.prepared
+        conditions = prepared.conditions("structure", whole, transfer.dtype)
+        ground = prepared.underpainting("structure", whole)
+        inputs = torch.cat([2 * inputs - 1, conditions, ground], 1)
     with torch.no_grad(), transfer.painter.averaged():
         expected = transfer.painter.network(inputs)[0]
     assert (picture - expected).abs().max() < 1e-4

@@ -179,9 +179,9 @@ def test_edge_term_against_a_regression_in_every_window(size, radius):
     sign = torch.ones(size, dtype=torch.float64)
     sign[:, size[1] // 2 :] = -1  # light turns to dark on the right
     output = 0.5 * output + 0.5 * structure * sign
-    texture, turned = (
-        scale * torch.rand(1, 1, *size, generator=tiny.generator(seed), dtype=torch.float64)
-        for scale, seed in ((0.01, 2), (1.0, 3))
+    outlines, turned = (
+        torch.rand(1, 1, *size, generator=tiny.generator(seed), dtype=torch.float64)
+        for seed in (2, 3)
     )
     losses, slopes = [], []
     for y, x in corners(size, radius):
@@ -193,12 +193,12 @@ def test_edge_term_against_a_regression_in_every_window(size, radius):
         if solution[0] < 0:
             to_turn = turned[0, 0].numpy()[window].mean()
             explained = to_turn * explained + (1 - to_turn) * explained / 2
-        expected_texture = texture[0, 0].numpy()[window].mean()
-        counts = np.var(wanted) / (np.var(wanted) + expected_texture + 0.05**2)
+        counts = outlines[0, 0].numpy()[window].mean()
+        counts *= np.var(wanted) / (np.var(wanted) + 0.05**2)
         losses.append(counts * (1 - explained))
         slopes.append(solution[0])
     assert min(slopes) < 0 < max(slopes)
-    found = objective.edge_term(output, structure, texture, turned, radius, 0.05)
+    found = objective.edge_term(output, structure, outlines, turned, radius, 0.05)
     # The term takes the rounding of pixels for no detail, which the regression does not know of.
     assert found.item() == pytest.approx(np.mean(losses), rel=1e-2)
 
@@ -207,12 +207,12 @@ def test_edge_term_lets_light_turn_where_it_should_and_texture_grow_on_what_is_f
     structure = torch.rand(1, 3, 24, 24, generator=tiny.generator())
     structure[..., 12:] = 0.5
     nothing = torch.zeros(1, 1, 24, 24)
+    everywhere = torch.ones_like(nothing)
 
-    def term(output, texture=nothing, turned=nothing):
-        return objective.edge_term(output, structure, texture, turned, 3, 0.05).item()
+    def term(output, outlines=everywhere, turned=nothing):
+        return objective.edge_term(output, structure, outlines, turned, 3, 0.05).item()
 
     faint, inverted = 0.5 * structure, 1 - 0.5 * structure
-    everywhere = torch.ones_like(nothing)
     assert term(faint) < 3e-3
     assert term(faint, turned=everywhere) < 3e-3, "light may stay as it was"
     assert term(inverted, turned=everywhere) < 3e-3
@@ -223,7 +223,7 @@ def test_edge_term_lets_light_turn_where_it_should_and_texture_grow_on_what_is_f
     lost = term(blank)
     assert 0.3 < lost < 0.7  # about the half of the windows that hold detail
     assert term(inverted) == pytest.approx(lost / 2, rel=0.02)
-    assert term(blank, texture=everywhere) < 0.1 * lost
+    assert term(blank, outlines=0.1 * everywhere) == pytest.approx(0.1 * lost, rel=1e-4)
 
 
 def test_light_is_to_turn_where_a_dark_thing_is_to_be_bright():
@@ -260,14 +260,20 @@ def test_edge_term_of_a_picture_smaller_than_a_window_is_nothing():
 
 
 @pytest.mark.parametrize("radius", [1, 2, 3])
-def test_window_variance_against_numpy(radius):
-    image = torch.rand(1, 3, 13, 16, generator=tiny.generator(), dtype=torch.float64)
-    found = objective.window_variance(image, radius)
-    side = 2 * radius + 1
-    expected = [
-        np.var(gray(image)[y : y + side, x : x + side]) for y, x in corners((13, 16), radius)
-    ]
-    np.testing.assert_allclose(found.flatten().numpy(), expected, rtol=1e-9)
+def test_outlines_against_variances_by_numpy(radius):
+    codes = torch.randn(1, 4, 13, 16, generator=tiny.generator(), dtype=torch.float64)
+    codes[..., :8] = 0.3 * codes[:, :, :1, :1]  # the left means one thing
+    found = objective.outlines_of(codes, radius)[0, 0]
+    for row in range(13):
+        for column in range(16):
+            around = codes[
+                0, :, max(0, row - radius) : row + radius + 1, max(0, column - radius) :
+            ][..., : min(column, radius) + radius + 1]
+            variance = around.flatten(1).numpy().var(1).mean()
+            expected = variance / (variance + 0.05)
+            assert found[row, column].item() == pytest.approx(expected, abs=1e-9)
+    assert float(found[:, : 8 - radius].max()) < 1e-9
+    assert float(found[:, 8:].min()) > 0.5
 
 
 @pytest.mark.parametrize("alike", [0.3, 1.0])

@@ -8,7 +8,8 @@ from test_views import spread
 
 from splice.recolour import Recolouring
 from splice.semantics import Semantics
-from splice.settings import Settings
+from splice.settings import GeneratorSettings, Settings
+from splice.underpainting import smooth_part
 from splice.views import View, entire
 
 GRID = (1, 8)
@@ -57,7 +58,7 @@ def test_each_part_goes_towards_the_colours_of_its_counterpart(flip):
     view = View(0, 0, 4, 32, flip)
     shares = []
     for seed in range(200):
-        image = change(view.cut(APPEARANCE), view, tiny.generator(seed))
+        image = change(view.cut(APPEARANCE), view, tiny.generator(seed))[0]
         image = image.flip(-1) if flip else image
         # On the left is green, which belongs to the blue right of the structure image. Columns
         # near the edge between the halves, where the coarse map is blended, are left out.
@@ -71,15 +72,15 @@ def test_each_part_goes_towards_the_colours_of_its_counterpart(flip):
 def test_how_far_it_goes():
     change, shares = recolouring(recolour=0.4), []
     for seed in range(200):
-        image = change(APPEARANCE, entire(APPEARANCE), tiny.generator(seed))
+        image = change(APPEARANCE, entire(APPEARANCE), tiny.generator(seed))[0]
         shares.append(share(image[0, :, 2, 2], GREEN, BLUE))
     spread(shares, -1e-6, 0.4 + 1e-6)
 
 
 def test_a_part_of_the_picture():
     change, view = recolouring(), View(0, 20, 4, 4)
-    image = change(view.cut(APPEARANCE), view, tiny.generator(1))
-    whole = change(APPEARANCE, entire(APPEARANCE), tiny.generator(1))
+    image = change(view.cut(APPEARANCE), view, tiny.generator(1))[0]
+    whole = change(APPEARANCE, entire(APPEARANCE), tiny.generator(1))[0]
     torch.testing.assert_close(image, whole[..., 20:24])
 
 
@@ -89,7 +90,7 @@ def test_contrast_and_tint():
     picture = 0.3 + 0.4 * tiny.picture(4, 32)[None]
     stretches, moves = [], []
     for seed in range(200):
-        image = change(picture, entire(picture), tiny.generator(seed))
+        image = change(picture, entire(picture), tiny.generator(seed))[0]
         centred = [x - x.mean((2, 3), keepdim=True) for x in (image, picture)]
         stretch = float((centred[0] * centred[1]).sum() / centred[1].square().sum())
         torch.testing.assert_close(centred[0], stretch * centred[1], atol=1e-5, rtol=0)
@@ -103,7 +104,7 @@ def test_contrast_and_tint():
 def test_nothing_leaves_the_range():
     change = recolouring(recolour=2.0, contrast=1.0, tint=1.0)
     for seed in range(30):
-        image = change(APPEARANCE, entire(APPEARANCE), tiny.generator(seed))
+        image = change(APPEARANCE, entire(APPEARANCE), tiny.generator(seed))[0]
         assert float(image.min()) >= 0
         assert float(image.max()) <= 1
 
@@ -111,7 +112,31 @@ def test_nothing_leaves_the_range():
 def test_the_generator_decides():
     change = recolouring(contrast=0.3, tint=0.1)
     first, same, other = (
-        change(APPEARANCE, entire(APPEARANCE), tiny.generator(seed)) for seed in (1, 1, 2)
+        change(APPEARANCE, entire(APPEARANCE), tiny.generator(seed))[0] for seed in (1, 1, 2)
     )
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
+
+
+def test_detail_is_what_the_smooth_part_of_the_recoloured_picture_leaves():
+    structure, appearance = (0.3 + 0.4 * tiny.picture(28, 56, seed)[None] for seed in (1, 2))
+    similarity = torch.rand(8, 8, generator=tiny.generator())
+    codes = torch.zeros(1, 1, 28, 56)
+    meaning = Semantics(codes, codes, similarity, (2, 4), (2, 4), torch.eye(8))
+    changes = {"recolour": 0.2, "contrast": 0.2, "tint": 0.05}
+    change = Recolouring(structure, appearance, meaning, settings(**changes))
+    for seed in range(5):
+        image, detail = change(appearance, entire(appearance), tiny.generator(seed))
+        assert float(image.min()) > 0 and float(image.max()) < 1, "nothing is cut off"
+        expected = image - smooth_part(image, appearance, 8)
+        torch.testing.assert_close(detail, expected, atol=1e-5, rtol=0)
+        part = View(4, 8, 20, 24, flip=True)
+        # Contrast is stretched about the mean of what is seen: no difference of detail.
+        found = change(part.cut(appearance), part, tiny.generator(seed))[1]
+        torch.testing.assert_close(found, part.cut(expected), atol=1e-5, rtol=0)
+
+
+def test_without_an_underpainting_there_is_no_detail():
+    plain = settings().model_copy(update={"generator": GeneratorSettings(underpainting=0)})
+    change = Recolouring(STRUCTURE, APPEARANCE, crossed(), plain)
+    assert change(APPEARANCE, entire(APPEARANCE), tiny.generator(1))[1] is None

@@ -126,23 +126,26 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             for role in ("structure", "appearance")
         }
 
-        def painted(image: Tensor, view: View, role: str, conditions=conditions) -> Tensor:
+        def painted(
+            image: Tensor, view: View, role: str, detail: Tensor | None, conditions=conditions
+        ) -> Tensor:
             rows = slice(view.top, view.top + view.height)
             part = conditions[role][:, :, rows, view.left : view.left + view.width]
             part = part.flip(-1) if view.flip else part
-            return twin.painter.network(torch.cat([2 * image - 1, part], 1))
+            ground = twin.prepared.underpainting(role, view, detail)
+            return twin.painter.network(torch.cat([2 * image - 1, part, ground], 1))
 
         def see(image: Tensor):
             return vit(
                 image, cls=[1, 2, 3, 4], tokens=[1, 2, 3], keys=[4], short_side=56, long_side=112
             )
 
-        source = appearance.image
+        source, detail = appearance.image, None
         whole = step % 2 == 0
         if whole:
-            source = twin.prepared.recolouring(source, appearance.view, twin.noise)
-        output = painted(structure.image, structure.view, "structure")
-        reconstruction = painted(source, appearance.view, "appearance")
+            source, detail = twin.prepared.recolouring(source, appearance.view, twin.noise)
+        output = painted(structure.image, structure.view, "structure", None)
+        reconstruction = painted(source, appearance.view, "appearance", detail)
         of_output, of_structure = see(output), see(structure.image)
         of_appearance, of_reconstruction = see(appearance.image), see(reconstruction)
         scales = twin.targets.scales
@@ -183,15 +186,15 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         if not whole:
             part = twin.prepared.closeups.draw(output, twin.targets.random)
             expected["closeups"] = 2 * 2 * closeups(twin, output, structure.view, part)
-        textures = twin.prepared.textures
-        assert list(textures) == [1.0, 2.0]
+        outlines = twin.prepared.outlines
+        assert list(outlines) == [1.0, 2.0]
         edges = 0.0
-        for scale, texture in textures.items():
+        for scale, outlined in outlines.items():
             size = [round(side / scale) for side in output.shape[-2:]]
             maps = (
                 output,
                 structure.image,
-                *map(structure.view.cut, (texture, twin.prepared.turned)),
+                *map(structure.view.cut, (outlined, twin.prepared.turned)),
             )
             parts = [torch.nn.functional.adaptive_avg_pool2d(x, size) for x in maps]
             edges += objective.edge_term(*parts, 3, 0.03)
@@ -411,7 +414,8 @@ def test_the_picture_is_the_average_s_and_changes_nothing(vit):
         conditions = transfer.prepared.conditions(
             "structure", entire(STRUCTURE[None]), transfer.dtype
         )
-        expected = network(torch.cat([2 * STRUCTURE[None] - 1, conditions], 1))[0]
+        ground = transfer.prepared.underpainting("structure", entire(STRUCTURE[None]))
+        expected = network(torch.cat([2 * STRUCTURE[None] - 1, conditions, ground], 1))[0]
     torch.testing.assert_close(picture, expected)
 
 
