@@ -134,9 +134,9 @@ def edge_term(
     function of the output's brightness explains, 1 - correlation²; the mean over windows. Windows
     count as far as they hold an outline, where meaning changes, that is to be seen. Stripes may grow
     on a coat and meadows on rock, but lids, muzzles and legs stay where they are. Where light has
-    turned to dark, half of what is explained counts, or all where it was to turn. It is the matting affinity
-    of Luan et al. ("Deep Photo Style Transfer", CVPR 2017) the other way around: there the output is
-    to be an affine function of the photograph, which would forbid new texture.
+    turned to dark, half of what is explained counts, or all where it was to turn. It is the matting
+    affinity of Luan et al. ("Deep Photo Style Transfer", CVPR 2017) the other way around: there the
+    output is to be an affine function of the photograph, which would forbid new texture.
 
     Args:
         output: painted from the view.
