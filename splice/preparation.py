@@ -20,7 +20,7 @@ from splice.scales import scales_for, shrunk
 from splice.semantics import Semantics, find_semantics, transported
 from splice.settings import Settings
 from splice.targets import Role
-from splice.underpainting import smooth_part, underpainting
+from splice.underpainting import Underpainting, underpainting
 from splice.views import View
 
 
@@ -97,28 +97,19 @@ class Preparation:
         random = torch.Generator().manual_seed(self.settings.seed)
         return {"structure": self.collage, "appearance": self.disordered(random)}
 
-    def underpainting(
-        self, role: Role, view: View, detail: Float[Tensor, "1 3 height width"] | None = None
-    ) -> Float[Tensor, "1 3 height width"]:
-        """What the generator paints a view over: logits of the collage's colours, with detail.
-
-        Args:
-            role: of the picture.
-            view: of it.
-            detail: of the view; None for that of the picture itself.
-        """
-        colours, own = self._layers[role]
-        return underpainting(view.cut(colours), view.cut(own) if detail is None else detail)
-
     @cached_property
-    def _layers(self) -> dict[Role, tuple[Tensor, Tensor]]:
-        """Of each picture, the smooth part of its collage, and its own detail."""
-        radius, layers = self.settings.generator.underpainting, {}
-        for role, collage in self.collages.items():
-            picture = self.structure if role == "structure" else self.appearance
-            both = smooth_part(torch.cat([collage, picture], 1), picture, radius)
-            layers[role] = both[:, :3], picture - both[:, 3:]
-        return layers
+    def underpaintings(self) -> dict[Role, Underpainting]:
+        """What the generator paints each picture over."""
+        pictures: dict[Role, Tensor] = {"structure": self.structure, "appearance": self.appearance}
+        return {
+            role: underpainting(
+                picture,
+                self.collages[role],
+                self.semantics.codes(role)[:, :CODES].float(),
+                self.settings.generator.underpainting,
+            )
+            for role, picture in pictures.items()
+        }
 
     def disordered(self, generator: torch.Generator) -> Float[Tensor, "1 3 rows columns"]:
         """The appearance image with pieces of it in other places, in [0, 1].

@@ -288,7 +288,7 @@ class Transfer:
         colours = (image * 2 - 1).to(self.dtype, memory_format=torch.channels_last)
         parts = [colours, self.prepared.conditions(role, view, self.dtype)]
         if self.settings.generator.underpainted:
-            ground = self.prepared.underpainting(role, view, detail)
+            ground = self.prepared.underpaintings[role].logits(view, detail)
             parts.append(ground.to(self.dtype, memory_format=torch.channels_last))
         return torch.cat(parts, 1)
 

@@ -1,25 +1,90 @@
-"""What the generator paints over: the colours to come, under the detail that is there.
+"""What the generator paints over: the colours to come, with the detail that suits them.
 
 A network that starts from grey has to find every leaf and whisker again, and a few hundred steps leave
-brush strokes where they were. Painters lay down a first layer of colour that keeps the drawing; here
-it is the picture itself, whose smooth part is exchanged for that of the collage. The generator adds to
-it, in the logits of colours, and begins with nothing to add.
+brush strokes where they were. Painters lay down a first layer, which keeps the drawing. Here it is the
+smooth part of the collage, with the picture's own detail at outlines and wherever the collage's is not
+much stronger, and the collage's elsewhere: stripes on the coat, but eyes and legs where they were. To
+this the generator adds, in the logits of colours, and begins with nothing to add.
 """
 
+from dataclasses import dataclass
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.objective import brightness, means_around, outlines_of
+from splice.scales import SHORT_SIDE, shrunk
 from splice.semantics import GUIDED_SIDE, guided_upsampling
+from splice.views import View
 
 TOLERANCE = 0.01
 """Variance of colour below which a window counts as flat, and what is in it as detail."""
 
-RADIUS_SIDE = 256
-"""Short side, in pixels, of the picture in which radii are counted."""
+AROUND, OUTLINE_AROUND = 4, 3
+"""Radius of the windows in which detail is compared, and outlines are sought, at `SHORT_SIDE`."""
+
+OWN = 4
+"""How many times stronger a collage's detail must be than the picture's own for half of each."""
+
+FAINT = 1e-4
+"""Variance of brightness that is hardly seen: a collage's detail that is no stronger is left out."""
 
 DARKEST = 0.02
 """Least colour of an underpainting, and how far its lightest is from 1: logits stay small."""
+
+
+@dataclass(frozen=True)
+class Underpainting:
+    """The layers of a picture's underpainting.
+
+    `ground` is the collage without the detail that the picture's own replaces; `share` is how much of
+    the picture's own `detail` lies over it, in [0, 1].
+    """
+
+    ground: Float[Tensor, "1 3 height width"]
+    share: Float[Tensor, "1 1 height width"]
+    detail: Float[Tensor, "1 3 height width"]
+
+    def logits(
+        self, view: View, detail: Float[Tensor, "1 3 rows columns"] | None = None
+    ) -> Float[Tensor, "1 3 rows columns"]:
+        """Logits of the colours of a view.
+
+        Args:
+            view: of the picture.
+            detail: of the view, if it is not that of the picture itself.
+        """
+        detail = view.cut(self.detail) if detail is None else detail
+        colours = view.cut(self.ground) + view.cut(self.share) * detail
+        return torch.logit(colours.clamp(DARKEST, 1 - DARKEST))
+
+
+def underpainting(
+    picture: Float[Tensor, "1 3 height width"],
+    collage: Float[Tensor, "1 3 height width"],
+    codes: Float[Tensor, "1 channels height width"],
+    radius: int,
+) -> Underpainting:
+    """The layers for a picture that is to look like a collage.
+
+    Args:
+        picture: in [0, 1].
+        collage: in [0, 1].
+        codes: what the picture's pixels mean, with variance 1 in each channel.
+        radius: of the windows that tell detail from what is smooth, see `smooth_part`.
+    """
+    smooth = smooth_part(torch.cat([collage, picture], 1), picture, radius)
+    theirs, own = collage - smooth[:, :3], picture - smooth[:, 3:]
+    scale = max(1.0, min(picture.shape[-2:]) / SHORT_SIDE)
+    strength = [
+        means_around(shrunk(brightness(detail).square(), scale), AROUND) for detail in (theirs, own)
+    ]
+    outlines = outlines_of(shrunk(codes, scale), OUTLINE_AROUND)
+    taken = (1 - outlines) * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
+    taken = F.interpolate(taken, size=picture.shape[-2:], mode="bilinear", align_corners=False)
+    return Underpainting(smooth[:, :3] + taken * theirs, 1 - taken, own)
 
 
 def smooth_part(
@@ -32,20 +97,7 @@ def smooth_part(
     Args:
         maps: of any values; the result is linear in them.
         guide: the picture, in [0, 1].
-        radius: of the windows, in pixels of a picture with a short side of `RADIUS_SIDE`.
+        radius: of the windows, in pixels of a picture with a short side of `SHORT_SIDE`.
     """
     side = min(*guide.shape[-2:], GUIDED_SIDE)
-    return guided_upsampling(maps, guide, max(1, round(radius * side / RADIUS_SIDE)), TOLERANCE)
-
-
-def underpainting(
-    colours: Float[Tensor, "1 3 height width"],
-    detail: Float[Tensor, "1 3 height width"],
-) -> Float[Tensor, "1 3 height width"]:
-    """Logits of smooth colours together with a picture's detail.
-
-    Args:
-        colours: smooth ones, about in [0, 1].
-        detail: what a picture has beside its smooth part.
-    """
-    return torch.logit((colours + detail).clamp(DARKEST, 1 - DARKEST))
+    return guided_upsampling(maps, guide, max(1, round(radius * side / SHORT_SIDE)), TOLERANCE)

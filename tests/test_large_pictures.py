@@ -90,7 +90,7 @@ def test_the_picture_in_bands_is_the_picture_in_one_piece(kind):
     if kind == "semantic":
         prepared = transfer.prepared
         conditions = prepared.conditions("structure", whole, transfer.dtype)
-        ground = prepared.underpainting("structure", whole)
+        ground = prepared.underpaintings["structure"].logits(whole)
         inputs = torch.cat([2 * inputs - 1, conditions, ground], 1)
     with torch.no_grad(), transfer.painter.averaged():
         expected = transfer.painter.network(inputs)[0]

@@ -132,7 +132,7 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             rows = slice(view.top, view.top + view.height)
             part = conditions[role][:, :, rows, view.left : view.left + view.width]
             part = part.flip(-1) if view.flip else part
-            ground = twin.prepared.underpainting(role, view, detail)
+            ground = twin.prepared.underpaintings[role].logits(view, detail)
             return twin.painter.network(torch.cat([2 * image - 1, part, ground], 1))
 
         def see(image: Tensor):
@@ -414,7 +414,7 @@ def test_the_picture_is_the_average_s_and_changes_nothing(vit):
         conditions = transfer.prepared.conditions(
             "structure", entire(STRUCTURE[None]), transfer.dtype
         )
-        ground = transfer.prepared.underpainting("structure", entire(STRUCTURE[None]))
+        ground = transfer.prepared.underpaintings["structure"].logits(entire(STRUCTURE[None]))
         expected = network(torch.cat([2 * STRUCTURE[None] - 1, conditions, ground], 1))[0]
     torch.testing.assert_close(picture, expected)
 

@@ -1,12 +1,13 @@
-"""What the generator starts from, against guided filters of its parts."""
+"""What the generator starts from, against guided filters and windows of NumPy."""
 
+import numpy as np
 import pytest
 import tiny
 import torch
 
 from splice.preparation import Preparation
 from splice.semantics import guided_upsampling
-from splice.underpainting import smooth_part, underpainting
+from splice.underpainting import Underpainting, smooth_part, underpainting
 from splice.views import View, entire
 
 
@@ -17,32 +18,69 @@ def test_the_smooth_part_is_a_guided_filter_of_eight_pixels_at_256():
     assert not torch.allclose(smooth_part(maps, guide, 16), expected, atol=1e-3)
 
 
-def test_detail_lies_over_smooth_colours():
-    colours, detail = torch.full((1, 3, 4, 4), 0.4), torch.zeros(1, 3, 4, 4)
-    detail[..., 1, 2], detail[..., 2, 2], detail[..., 3, 3] = 0.2, -0.7, 0.7
-    found = underpainting(colours, detail).sigmoid()[0, 0]
+def test_detail_lies_over_the_ground():
+    ground, detail = torch.full((1, 3, 4, 6), 0.4), torch.zeros(1, 3, 4, 6)
+    detail[..., 1, 2], detail[..., 2, 2], detail[..., 3, 3] = 0.2, -0.9, 0.9
+    layers = Underpainting(ground, torch.full((1, 1, 4, 6), 0.75), detail)
+    found = layers.logits(entire(ground)).sigmoid()[0, 0]
     assert found[0, 0].item() == pytest.approx(0.4)
-    assert found[1, 2].item() == pytest.approx(0.6)
+    assert found[1, 2].item() == pytest.approx(0.55)
     # What is out of range keeps away from the ends, where logits would be infinite.
     assert found[2, 2].item() == pytest.approx(0.02)
     assert found[3, 3].item() == pytest.approx(0.98)
+    view = View(1, 2, 2, 3, flip=True)
+    part = layers.logits(view).sigmoid()[0, 0]
+    torch.testing.assert_close(part, found[1:3, 2:5].flip(-1))
+    other = layers.logits(view, torch.full((1, 3, 2, 3), 0.1)).sigmoid()
+    torch.testing.assert_close(other, torch.full((1, 3, 2, 3), 0.475))
+
+
+def luma(x: np.ndarray) -> np.ndarray:
+    return np.tensordot([0.299, 0.587, 0.114], x, 1)
+
+
+def around(x: np.ndarray, row: int, column: int, radius: int) -> np.ndarray:
+    rows = slice(max(0, row - radius), row + radius + 1)
+    return x[..., rows, max(0, column - radius) : column + radius + 1]
 
 
 @pytest.mark.parametrize("role", ["structure", "appearance"])
-def test_a_picture_lies_over_its_collage(role):
-    pictures = {
-        "structure": tiny.picture(70, 98, 1)[None],
-        "appearance": tiny.picture(84, 70, 2)[None],
-    }
-    prepared = Preparation(*pictures.values(), tiny.settings(), tiny.frozen())
-    picture, collage = pictures[role], prepared.collages[role]
-    colours, plain = (guided_upsampling(x, picture, 2, 0.01) for x in (collage, picture))
-    wanted = (colours + picture - plain).clamp(0.02, 0.98)
-    found = prepared.underpainting(role, entire(picture)).sigmoid()
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
-    view = View(10, 6, 40, 50, flip=True)
-    part = prepared.underpainting(role, view).sigmoid()
-    torch.testing.assert_close(part, wanted[..., 10:50, 6:56].flip(-1), atol=1e-5, rtol=0)
-    other = prepared.underpainting(role, view, torch.zeros(1, 3, 40, 50)).sigmoid()
-    expected = view.cut(colours).clamp(0.02, 0.98)
-    torch.testing.assert_close(other, expected, atol=1e-5, rtol=0)
+def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
+    pictures = tiny.picture(70, 98, 1)[None], tiny.picture(84, 70, 2)[None]
+    prepared = Preparation(*pictures, tiny.settings(), tiny.frozen())
+    picture = pictures[role == "appearance"]
+    collage, layers = prepared.collages[role], prepared.underpaintings[role]
+    smooth = [guided_upsampling(x, picture, 2, 0.01) for x in (collage, picture)]
+    theirs, own = (
+        (x - y)[0].double().numpy() for x, y in zip((collage, picture), smooth, strict=True)
+    )
+    codes = prepared.semantics.codes(role)[0].double().numpy()
+    found = layers.logits(entire(picture)).sigmoid()[0].double().numpy()
+    shares = []
+    for row, column in np.ndindex(*picture.shape[-2:]):
+        strength = [(around(luma(x), row, column, 4) ** 2).mean() for x in (theirs, own)]
+        change = around(codes, row, column, 3).reshape(len(codes), -1).var(1).mean()
+        taken = (1 - change / (change + 0.05)) * strength[0]
+        taken /= strength[0] + 4 * strength[1] + 1e-4
+        detail = taken * theirs[:, row, column] + (1 - taken) * own[:, row, column]
+        expected = np.clip(smooth[0][0, :, row, column].double().numpy() + detail, 0.02, 0.98)
+        np.testing.assert_allclose(found[:, row, column], expected, atol=2e-4)
+        shares.append(taken)
+    assert min(shares) < 0.2 and max(shares) > 0.4, "both are there"
+
+
+def test_a_picture_that_is_to_look_like_itself_is_painted_over_itself():
+    picture = 0.1 + 0.8 * tiny.picture(60, 80, 3)[None]
+    codes = torch.randn(1, 4, 60, 80, generator=tiny.generator())
+    found = underpainting(picture, picture, codes, 8).logits(entire(picture)).sigmoid()
+    torch.testing.assert_close(found, picture, atol=1e-5, rtol=0)
+
+
+def test_shares_of_a_large_picture_are_those_of_a_small_one():
+    small, collage = tiny.picture(256, 300, 1)[None], tiny.picture(256, 300, 2)[None]
+    codes = torch.randn(1, 3, 8, 8, generator=tiny.generator())
+    codes = torch.nn.functional.interpolate(codes, size=(256, 300), mode="bilinear")
+    twice = [x.repeat_interleave(2, -1).repeat_interleave(2, -2) for x in (small, collage, codes)]
+    expected = underpainting(small, collage, codes, 8).share
+    found = underpainting(*twice, 8).share
+    assert (found[..., ::2, ::2] - expected).abs().mean() < 0.02
