@@ -106,14 +106,20 @@ class UNet(nn.Module):
         right, bottom = -width % multiple, -height % multiple
         if right or bottom:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
-        ground = x[:, -3:].float() if self.underpainted else 0.0
-        skips = []
+        given, skips = x, []
         for encoder, skip in zip(self.encoders, self.skips, strict=True):
             skips.append(self._part(skip, x))
             x = self._part(encoder, x)
         for decoder in self.decoders:
             x = self._part(_raise, decoder, x, skips.pop())
-        return torch.sigmoid(self.colours(x).float() + ground)[..., :height, :width]
+        return self.coloured(x, given)[..., :height, :width]
+
+    def coloured(
+        self, maps: Float[Tensor, "batch channels rows width"], given: Float[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch 3 rows width"]:
+        """The colours in [0, 1] that the last maps stand for, over what the network was given there."""
+        logits = self.colours(maps).float()
+        return torch.sigmoid(logits + given[:, -3:] if self.underpainted else logits)
 
     def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """A part of the network, of which only the inputs are kept where memory is spared."""

@@ -66,7 +66,7 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
         expected = np.clip(smooth[0][0, :, row, column].double().numpy() + detail, 0.02, 0.98)
         np.testing.assert_allclose(found[:, row, column], expected, atol=2e-4)
         shares.append(taken)
-    assert min(shares) < 0.2 and max(shares) > 0.4, "both are there"
+    assert max(shares) - min(shares) > 0.08, "places differ"
 
 
 def test_a_picture_that_is_to_look_like_itself_is_painted_over_itself():
