@@ -142,35 +142,62 @@ def laid_out(
 
 
 def disordered(
-    image: Float[Tensor, "1 3 rows columns"],
-    codes: Float[Tensor, "1 channels rows columns"],
     similarity: Float[Tensor, "patches patches"],
     grid: tuple[int, int],
     matches: Callable[[Tensor], Float[Tensor, "patches patches"]],
     generator: torch.Generator,
-) -> Float[Tensor, "1 3 rows columns"]:
-    """A picture half of which is replaced by other pieces of itself.
+) -> Int[Tensor, " patches"]:
+    """Half of a picture's patches in their places, and in the others patches that mean the same.
 
-    A generator that restores the picture from it learns to make whole what was cut to pieces.
+    A generator that restores the picture from what is `laid_out` so learns to make whole what was cut
+    to pieces.
 
     Args:
-        image: the picture, in [0, 1].
-        codes: what its pixels mean.
-        similarity: of its patches with each other.
+        similarity: of the picture's patches with each other.
         grid: rows and columns of its patches.
         matches: what makes matches of similarities, such as `coherent_matches`.
         generator: on the host; says which parts are replaced.
     """
     rows, columns = grid
-    place = torch.arange(rows * columns, device=image.device)
+    place = torch.arange(rows * columns, device=similarity.device)
     row, column = place // columns, place % columns
     near = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs()) <= APART
     other = matches(similarity.masked_fill(near, ELSEWHERE)).argmax(1)
     size = [max(1, side // BLOB) for side in grid]
     blobs = F.interpolate(torch.randn(1, 1, *size, generator=generator), size=grid, mode="bicubic")
-    stay = (blobs < blobs.median()).flatten().to(image.device)
-    chosen = torch.where(stay, place, other)
-    return laid_out(image, codes, chosen, (grid, grid), codes)
+    stay = (blobs < blobs.median()).flatten().to(similarity.device)
+    return torch.where(stay, place, other)
+
+
+def agreement(
+    chosen: Int[Tensor, " patches"], grid: tuple[int, int], columns: int
+) -> Float[Tensor, "1 1 rows columns"]:
+    """The share of the eight patches around each that have chosen what lies beside its own choice.
+
+    1 inside a piece that is larger than a patch, and 0 for a patch that stands alone.
+
+    Args:
+        chosen: the other picture's patch for each, row by row.
+        grid: rows and columns of the patches.
+        columns: of the other picture's patches.
+    """
+    places = torch.stack([chosen // columns, chosen % columns]).reshape(2, *grid)
+    agreed = places.new_zeros(grid, dtype=torch.float32)
+    neighbours = torch.zeros_like(agreed)
+    for down, right in product((-1, 0, 1), repeat=2):
+        if down == right == 0:
+            continue
+        here, there = _beside(down, grid[0]), _beside(right, grid[1])
+        move = places[:, here[1], there[1]] - places[:, here[0], there[0]]
+        agreed[here[0], there[0]] += (move[0] == down) & (move[1] == right)
+        neighbours[here[0], there[0]] += 1
+    return (agreed / neighbours.clamp_min(1))[None, None]
+
+
+def _beside(move: int, length: int) -> tuple[slice, slice]:
+    """The places along a side that have another `move` further on, and those others."""
+    start, end = max(0, -move), length - max(0, move)
+    return slice(start, end), slice(start + move, end + move)
 
 
 def _far(

@@ -4,12 +4,12 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from splice import objective
 from splice.closeups import Closeups
-from splice.collage import CODES, coherent_matches, disordered, laid_out
+from splice.collage import CODES, agreement, coherent_matches, disordered, laid_out
 from splice.consensus import neighbourhood_consensus
 from splice.detail import detail_energy
 from splice.features import FrozenViT
@@ -84,52 +84,54 @@ class Preparation:
         return self._matches(found.similarity, found.structure_grid)
 
     @cached_property
-    def collage(self) -> Float[Tensor, "1 3 height width"]:
-        """Pieces of the appearance image where the parts are that correspond, in [0, 1]."""
-        found = self.semantics
-        codes, grids = found.appearance_codes, (found.structure_grid, found.appearance_grid)
-        chosen = self.matches.argmax(1)
-        return laid_out(self.appearance, codes, chosen, grids, found.structure_codes)
+    def chosen(self) -> dict[Role, Int[Tensor, " patches"]]:
+        """The appearance image's patch that goes where each patch of the two pictures is.
 
-    @cached_property
-    def collages(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
-        """What each picture should look like, roughly: the collage, and a disordered picture."""
-        random = torch.Generator().manual_seed(self.settings.seed)
-        return {"structure": self.collage, "appearance": self.disordered(random)}
-
-    @cached_property
-    def underpaintings(self) -> dict[Role, Underpainting]:
-        """What the generator paints each picture over."""
-        pictures: dict[Role, Tensor] = {"structure": self.structure, "appearance": self.appearance}
-        return {
-            role: underpainting(
-                picture,
-                self.collages[role],
-                self.semantics.codes(role)[:, :CODES].float(),
-                self.settings.generator.underpainting,
-            )
-            for role, picture in pictures.items()
-        }
-
-    def disordered(self, generator: torch.Generator) -> Float[Tensor, "1 3 rows columns"]:
-        """The appearance image with pieces of it in other places, in [0, 1].
-
-        Args:
-            generator: on the host.
+        Of the appearance image itself, half are others, see `disordered`.
         """
         found, grid = self.semantics, self.semantics.appearance_grid
         alike, around = (
             found.appearance_keys @ found.appearance_keys.T,
             self.settings.meaning.around,
         )
-        return disordered(
-            self.appearance,
-            found.appearance_codes,
+        others = disordered(
             neighbourhood_consensus(alike, grid, grid, around),
             grid,
             lambda similarity: self._matches(similarity, grid),
-            generator,
+            torch.Generator().manual_seed(self.settings.seed),
         )
+        return {"structure": self.matches.argmax(1), "appearance": others}
+
+    @cached_property
+    def collages(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
+        """Pieces of the appearance image where the parts are that correspond, in [0, 1]."""
+        found, codes = self.semantics, self.semantics.appearance_codes
+        return {
+            role: laid_out(
+                self.appearance,
+                codes,
+                chosen,
+                (found.grid(role), found.appearance_grid),
+                found.codes(role),
+            )
+            for role, chosen in self.chosen.items()
+        }
+
+    @cached_property
+    def underpaintings(self) -> dict[Role, Underpainting]:
+        """What the generator paints each picture over."""
+        pictures: dict[Role, Tensor] = {"structure": self.structure, "appearance": self.appearance}
+        found, radius = self.semantics, self.settings.generator.underpainting
+        return {
+            role: underpainting(
+                picture,
+                self.collages[role],
+                agreement(self.chosen[role], found.grid(role), found.appearance_grid[1]),
+                found.codes(role)[:, :CODES].float(),
+                radius,
+            )
+            for role, picture in pictures.items()
+        }
 
     def _matches(
         self, similarity: Float[Tensor, "patches others"], grid: tuple[int, int]

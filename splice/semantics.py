@@ -62,6 +62,10 @@ class Semantics:
         """The codes of the "structure" or the "appearance" image."""
         return self.structure_codes if role == "structure" else self.appearance_codes
 
+    def grid(self, role: str) -> tuple[int, int]:
+        """Rows and columns of the patches of the "structure" or the "appearance" image."""
+        return self.structure_grid if role == "structure" else self.appearance_grid
+
     def structure_patch(
         self, top: Float[Tensor, "*points"], left: Float[Tensor, "*points"]
     ) -> Int[Tensor, "*points"]:

@@ -242,10 +242,10 @@ class Transfer:
         if "edges" in weights:
             values["edges"] = self._edges(levels, structure)
         if "colour" in weights:
-            wanted = structure.view.cut(self.prepared.collage)
+            wanted = structure.view.cut(self.prepared.collages["structure"])
             values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
         if "chroma" in weights:
-            wanted = structure.view.cut(self.prepared.collage)
+            wanted = structure.view.cut(self.prepared.collages["structure"])
             values["chroma"] = objective.chroma_term(output, wanted, terms.chroma.cells)
         if "detail" in weights:
             values["detail"] = _mean(

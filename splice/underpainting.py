@@ -2,9 +2,9 @@
 
 A network that starts from grey has to find every leaf and whisker again, and a few hundred steps leave
 brush strokes where they were. Painters lay down a first layer, which keeps the drawing. Here it is the
-smooth part of the collage, with the picture's own detail at outlines and wherever the collage's is not
-much stronger, and the collage's elsewhere: stripes on the coat, but eyes and legs where they were. To
-this the generator adds, in the logits of colours, and begins with nothing to add.
+smooth part of the collage, with the picture's own detail at outlines, at seams of the collage and
+wherever the collage's is not much stronger, and the collage's elsewhere: stripes on the coat, but eyes
+and legs where they were. To this the generator adds, in the logits of colours, and begins with nothing.
 """
 
 from dataclasses import dataclass
@@ -64,6 +64,7 @@ class Underpainting:
 def underpainting(
     picture: Float[Tensor, "1 3 height width"],
     collage: Float[Tensor, "1 3 height width"],
+    agreed: Float[Tensor, "1 1 patch_rows patch_columns"],
     codes: Float[Tensor, "1 channels height width"],
     radius: int,
 ) -> Underpainting:
@@ -72,6 +73,9 @@ def underpainting(
     Args:
         picture: in [0, 1].
         collage: in [0, 1].
+        agreed: how much the pieces of the collage lie beside each other as in the picture that they
+            come from, in [0, 1], see `collage.agreement`: by its square less detail of the collage is
+            taken, as much of it there is seams.
         codes: what the picture's pixels mean, with variance 1 in each channel.
         radius: of the windows that tell detail from what is smooth, see `smooth_part`.
     """
@@ -82,7 +86,9 @@ def underpainting(
         means_around(shrunk(brightness(detail).square(), scale), AROUND) for detail in (theirs, own)
     ]
     outlines = outlines_of(shrunk(codes, scale), OUTLINE_AROUND)
-    taken = (1 - outlines) * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
+    whole = F.interpolate(agreed, size=outlines.shape[-2:], mode="bilinear", align_corners=False)
+    taken = whole.square() * (1 - outlines)
+    taken = taken * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
     taken = F.interpolate(taken, size=picture.shape[-2:], mode="bilinear", align_corners=False)
     return Underpainting(smooth[:, :3] + taken * theirs, 1 - taken, own)
 

@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 
-from splice.collage import coherent_matches, disordered, laid_out
+from splice.collage import agreement, coherent_matches, disordered, laid_out
 from splice.semantics import matching
 
 RANDOM = torch.Generator().manual_seed(3)
@@ -95,24 +95,24 @@ def test_pieces_are_laid_out_as_by_a_loop(size, grid, other, other_grid):
 
 
 def test_half_of_a_disordered_picture_stays():
-    image, grid = tiny.picture(96, 96, 4)[None], (12, 12)
+    grid = (12, 12)
     similarity = torch.rand(144, 144, generator=RANDOM)
-    codes = 3 * torch.randn(1, 8, 96, 96, generator=RANDOM)  # no pixel means what another does
     asked = []
 
     def matches(each):
         asked.append(each)
         return matching(each, 0.01)
 
-    first, second = (
-        disordered(image, codes, similarity, grid, matches, tiny.generator(seed)) for seed in (1, 2)
-    )
-    again = disordered(image, codes, similarity, grid, matches, tiny.generator(1))
+    first, second = (disordered(similarity, grid, matches, tiny.generator(seed)) for seed in (1, 2))
+    again = disordered(similarity, grid, matches, tiny.generator(1))
     assert first.equal(again)
     assert not first.equal(second)
-    same = (first - image).abs().amax(1) < 1e-5
-    middles = same[0, 4::8, 4::8]
-    assert 0.5 <= middles.float().mean() < 0.9  # pieces that stay reach over the others
+    stay = first == torch.arange(144)
+    assert 70 <= stay.sum() <= 72
+    assert first[~stay].equal(asked[0].argmax(1)[~stay])
+    # In blobs: most of what is beside a patch that stays does so, too.
+    beside = (stay.reshape(grid)[:, 1:] == stay.reshape(grid)[:, :-1]).float().mean()
+    assert beside > 0.7
     # What is exchanged comes from afar.
     for row, column in np.ndindex(*grid):
         near = asked[0][row * 12 + column].reshape(grid)
@@ -131,3 +131,22 @@ def test_outlines_are_those_of_the_picture_that_is_filled():
     found = laid_out(image, codes, chosen, ((1, 8), (1, 8)), wanted)
     assert found[..., :35].max() < 0.01
     assert found[..., 35:].min() > 0.99
+
+
+def test_agreement_counts_neighbours_that_are_neighbours_in_the_other_picture():
+    grid, columns = (4, 5), 9
+    chosen = torch.tensor([[3 * columns + 2 + c + r * columns for c in range(5)] for r in range(4)])
+    assert agreement(chosen.flatten(), grid, columns).eq(1).all()
+    chosen[1, 2] = 70  # alone
+    found = agreement(chosen.flatten(), grid, columns)[0, 0]
+    expected = torch.ones(grid)
+    expected[1, 2] = 0
+    for row, column, neighbours in (
+        (0, 1, 5), (0, 2, 5), (0, 3, 5), (1, 1, 8), (1, 3, 8), (2, 1, 8), (2, 2, 8), (2, 3, 8)
+    ):  # fmt: skip
+        expected[row, column] = 1 - 1 / neighbours
+    torch.testing.assert_close(found, expected)
+    mirrored = torch.arange(20).reshape(4, 5).flip(1).flatten()
+    upright = agreement(mirrored, grid, 5)[0, 0, 1:3, 1:4]
+    assert upright.eq(2 / 8).all(), "those above and below alone"
+    assert agreement(torch.tensor([5]), (1, 1), columns).eq(0).all()

@@ -55,12 +55,23 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
         (x - y)[0].double().numpy() for x, y in zip((collage, picture), smooth, strict=True)
     )
     codes = prepared.semantics.codes(role)[0].double().numpy()
+    grid = prepared.semantics.grid(role)
+    pieces = np.array([divmod(i, 4) for i in prepared.chosen[role].tolist()]).reshape(*grid, 2)
+    agreed = np.zeros(grid)
+    for row, column in np.ndindex(*grid):
+        beside = [(i, j) for i, j in np.ndindex(*grid) if max(abs(i - row), abs(j - column)) == 1]
+        agreed[row, column] = np.mean(
+            [list(pieces[i, j] - pieces[row, column]) == [i - row, j - column] for i, j in beside]
+        )
+    whole = torch.nn.functional.interpolate(
+        torch.from_numpy(agreed)[None, None], size=picture.shape[-2:], mode="bilinear"
+    )[0, 0].numpy()
     found = layers.logits(entire(picture)).sigmoid()[0].double().numpy()
     shares = []
     for row, column in np.ndindex(*picture.shape[-2:]):
         strength = [(around(luma(x), row, column, 4) ** 2).mean() for x in (theirs, own)]
         change = around(codes, row, column, 3).reshape(len(codes), -1).var(1).mean()
-        taken = (1 - change / (change + 0.05)) * strength[0]
+        taken = whole[row, column] ** 2 * (1 - change / (change + 0.05)) * strength[0]
         taken /= strength[0] + 4 * strength[1] + 1e-4
         detail = taken * theirs[:, row, column] + (1 - taken) * own[:, row, column]
         expected = np.clip(smooth[0][0, :, row, column].double().numpy() + detail, 0.02, 0.98)
@@ -72,7 +83,11 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
 def test_a_picture_that_is_to_look_like_itself_is_painted_over_itself():
     picture = 0.1 + 0.8 * tiny.picture(60, 80, 3)[None]
     codes = torch.randn(1, 4, 60, 80, generator=tiny.generator())
-    found = underpainting(picture, picture, codes, 8).logits(entire(picture)).sigmoid()
+    found = (
+        underpainting(picture, picture, torch.rand(1, 1, 4, 5), codes, 8)
+        .logits(entire(picture))
+        .sigmoid()
+    )
     torch.testing.assert_close(found, picture, atol=1e-5, rtol=0)
 
 
@@ -81,6 +96,7 @@ def test_shares_of_a_large_picture_are_those_of_a_small_one():
     codes = torch.randn(1, 3, 8, 8, generator=tiny.generator())
     codes = torch.nn.functional.interpolate(codes, size=(256, 300), mode="bilinear")
     twice = [x.repeat_interleave(2, -1).repeat_interleave(2, -2) for x in (small, collage, codes)]
-    expected = underpainting(small, collage, codes, 8).share
-    found = underpainting(*twice, 8).share
+    agreed = torch.rand(1, 1, 4, 5, generator=tiny.generator())
+    expected = underpainting(small, collage, agreed, codes, 8).share
+    found = underpainting(twice[0], twice[1], agreed, twice[2], 8).share
     assert (found[..., ::2, ::2] - expected).abs().mean() < 0.02
