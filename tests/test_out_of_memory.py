@@ -179,7 +179,7 @@ def test_spared_passes_take_pictures_one_by_one():
             for painter in painters
         )
         assert one == pytest.approx(other, rel=1e-5 if transfers[0].step == 1 else 1e-4)
-        # L1 distances and ranks turn by the sign of what is nearly nothing; a view left out is much more.
+        # L1 distances and ranks turn by the sign of next to nothing; a view left out is much more.
         assert (ours - theirs).norm() < 0.02 * ours.norm()
         painters[1].restore(painters[0].state())
     assert max(batches[0]) == 2
