@@ -141,7 +141,7 @@ def edge_term(
     Args:
         output: painted from the view.
         structure: the view of the structure image.
-        outlines: how much windows are to count, in [0, 1], such as `outlines`.
+        outlines: how much windows are to count, in [0, 1], such as `outlines_of`.
         turned: 1 where light is to turn to dark, as in `turned_light`, and 0 where it is not.
         radius: of the square windows, in pixels.
         contrast: deviation of the structure image's brightness at which a window counts half.

@@ -144,14 +144,14 @@ class Preparation:
     @cached_property
     def outlines(self) -> dict[float, Float[Tensor, "1 1 height width"]]:
         """By scale, where meaning changes in the structure image."""
-        settings, size = self.settings.objective.edges, self.structure.shape[-2:]
+        settings = self.settings.objective.edges
         codes = self.semantics.structure_codes[:, :CODES].float()
         outlines: dict[float, Tensor] = {}
         for scale in scales_for(self.structure, settings.scales):
             level = shrunk(codes, scale)
             if min(level.shape[-2:]) >= 2 * settings.radius + 1:
                 found = objective.outlines_of(level, settings.radius)
-                outlines[scale] = F.interpolate(found, size=size, mode="bilinear")
+                outlines[scale] = self._for_pixels(found)
         return outlines
 
     @cached_property

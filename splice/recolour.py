@@ -68,8 +68,8 @@ class Recolouring:
         def finished(colours: Tensor) -> Tensor:
             return ((colours - mean) * contrast + mean + tint).clamp(0, 1)
 
-        if self.plain is None:
-            return finished(changed), None
-        plain, change = view.cut(self.plain).split(3, 1)
         recoloured = finished(changed)
+        if self.plain is None:
+            return recoloured, None
+        plain, change = view.cut(self.plain).split(3, 1)
         return recoloured, recoloured - finished(plain + share * change)

@@ -10,6 +10,11 @@ SHORT_SIDE = 256
 """Pixels of the short side that the scales of the settings are meant for."""
 
 
+def times_larger(image: Float[Tensor, "1 channels height width"]) -> float:
+    """How many times larger a picture is than one with a short side of `SHORT_SIDE`; at least 1."""
+    return max(1.0, min(image.shape[-2:]) / SHORT_SIDE)
+
+
 def scales_for(
     image: Float[Tensor, "1 channels height width"], scales: Sequence[float]
 ) -> list[float]:
@@ -18,7 +23,7 @@ def scales_for(
     Of a picture with a longer short side than `SHORT_SIDE`, the scales of the settings mean the same
     parts of it as in a small one, and its own pixels are one more.
     """
-    shrink = max(1.0, min(image.shape[-2:]) / SHORT_SIDE)
+    shrink = times_larger(image)
     return sorted({1.0, *(scale * shrink for scale in scales)})
 
 

@@ -187,9 +187,10 @@ def balance(
         return torch.zeros_like(given_up)
     logits, column, most = similarity / temperature, given_up / temperature, reach / temperature
     share = math.log(logits.shape[0] / logits.shape[1])
-    kernel = (logits - logits.amax(1, keepdim=True)).exp()
+    bounded = most <= LARGEST_POWER
+    kernel = (logits - logits.amax(1, keepdim=True)).exp() if bounded else None
     for _ in range(rounds):
-        if most <= LARGEST_POWER:
+        if kernel is not None:
             # What is too small for the kernel is too small for any column to come to count.
             taken = (kernel.T @ (kernel @ column.exp()).reciprocal()).log()
         else:

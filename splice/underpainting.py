@@ -8,6 +8,7 @@ and legs where they were. To this the generator adds, in the logits of colours, 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.objective import brightness, means_around, outlines_of
-from splice.scales import SHORT_SIDE, shrunk
+from splice.scales import SHORT_SIDE, shrunk, times_larger
 from splice.semantics import GUIDED_SIDE, guided_upsampling
 from splice.views import View
 
@@ -56,9 +57,14 @@ class Underpainting:
             view: of the picture.
             detail: of the view, if it is not that of the picture itself.
         """
-        detail = view.cut(self.detail) if detail is None else detail
-        colours = view.cut(self.ground) + view.cut(self.share) * detail
-        return torch.logit(colours.clamp(DARKEST, 1 - DARKEST))
+        if detail is None:
+            return view.cut(self._own)
+        return _logits(view.cut(self.ground), view.cut(self.share), detail)
+
+    @cached_property
+    def _own(self) -> Float[Tensor, "1 3 height width"]:
+        """The logits of the entire picture, which views of every step are cut from."""
+        return _logits(self.ground, self.share, self.detail)
 
 
 def underpainting(
@@ -81,7 +87,7 @@ def underpainting(
     """
     smooth = smooth_part(torch.cat([collage, picture], 1), picture, radius)
     theirs, own = collage - smooth[:, :3], picture - smooth[:, 3:]
-    scale = max(1.0, min(picture.shape[-2:]) / SHORT_SIDE)
+    scale = times_larger(picture)
     strength = [
         means_around(shrunk(brightness(detail).square(), scale), AROUND) for detail in (theirs, own)
     ]
@@ -91,6 +97,10 @@ def underpainting(
     taken = taken * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
     taken = F.interpolate(taken, size=picture.shape[-2:], mode="bilinear", align_corners=False)
     return Underpainting(smooth[:, :3] + taken * theirs, 1 - taken, own)
+
+
+def _logits(ground: Tensor, share: Tensor, detail: Tensor) -> Tensor:
+    return torch.logit((ground + share * detail).clamp(DARKEST, 1 - DARKEST))
 
 
 def smooth_part(
