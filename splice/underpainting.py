@@ -2,9 +2,10 @@
 
 A network that starts from grey has to find every leaf and whisker again, and a few hundred steps leave
 brush strokes where they were. Painters lay down a first layer, which keeps the drawing. Here it is the
-smooth part of the collage, with the picture's own detail at outlines, at seams of the collage and
-wherever the collage's is not much stronger, and the collage's elsewhere: stripes on the coat, but eyes
-and legs where they were. To this the generator adds, in the logits of colours, and begins with nothing.
+smooth part of the collage, with the picture's own light and dark at outlines, at seams of the collage
+and wherever the collage's detail is not much stronger, and the collage's elsewhere: stripes on the
+coat, but eyes and legs where they were. To this the generator adds, in the logits of colours, and
+begins with nothing.
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ OWN = 4
 FAINT = 1e-4
 """Variance of brightness that is hardly seen: a collage's detail that is no stronger is left out."""
 
+WEAKEST, STRONGEST = 0.25, 2.0
+"""Least and most by which the picture's own detail is multiplied, away from outlines."""
+
 DARKEST = 0.02
 """Least colour of an underpainting, and how far its lightest is from 1: logits stay small."""
 
@@ -41,12 +45,12 @@ class Underpainting:
     """The layers of a picture's underpainting.
 
     `ground` is the collage without the detail that the picture's own replaces; `share` is how much of
-    the picture's own `detail` lies over it, in [0, 1].
+    the brightness of the picture's own `detail` lies over it, in [0, `STRONGEST`].
     """
 
     ground: Float[Tensor, "1 3 height width"]
     share: Float[Tensor, "1 1 height width"]
-    detail: Float[Tensor, "1 3 height width"]
+    detail: Float[Tensor, "1 1 height width"]
 
     def logits(
         self, view: View, detail: Float[Tensor, "1 3 rows columns"] | None = None
@@ -55,11 +59,11 @@ class Underpainting:
 
         Args:
             view: of the picture.
-            detail: of the view, if it is not that of the picture itself.
+            detail: in colour, of the view, if it is not that of the picture itself.
         """
         if detail is None:
             return view.cut(self._own)
-        return _logits(view.cut(self.ground), view.cut(self.share), detail)
+        return _logits(view.cut(self.ground), view.cut(self.share), brightness(detail))
 
     @cached_property
     def _own(self) -> Float[Tensor, "1 3 height width"]:
@@ -76,6 +80,10 @@ def underpainting(
 ) -> Underpainting:
     """The layers for a picture that is to look like a collage.
 
+    Of the picture's own detail only light and dark count: its colours are those that are to go. Away
+    from outlines it becomes about as strong as the collage's: grass behind a dog is no pattern of the
+    wall that takes its place, and a wood in the dusk gets the contrast of one at noon.
+
     Args:
         picture: in [0, 1].
         collage: in [0, 1].
@@ -86,17 +94,22 @@ def underpainting(
         radius: of the windows that tell detail from what is smooth, see `smooth_part`.
     """
     smooth = smooth_part(torch.cat([collage, picture], 1), picture, radius)
-    theirs, own = collage - smooth[:, :3], picture - smooth[:, 3:]
+    theirs, own = collage - smooth[:, :3], brightness(picture - smooth[:, 3:])
     scale = times_larger(picture)
     strength = [
-        means_around(shrunk(brightness(detail).square(), scale), AROUND) for detail in (theirs, own)
+        means_around(shrunk(detail.square(), scale), AROUND) for detail in (brightness(theirs), own)
     ]
     outlines = outlines_of(shrunk(codes, scale), OUTLINE_AROUND)
     whole = F.interpolate(agreed, size=outlines.shape[-2:], mode="bilinear", align_corners=False)
     taken = whole.square() * (1 - outlines)
     taken = taken * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
-    taken = F.interpolate(taken, size=picture.shape[-2:], mode="bilinear", align_corners=False)
-    return Underpainting(smooth[:, :3] + taken * theirs, 1 - taken, own)
+    stronger = ((strength[0] + FAINT) / (strength[1] + FAINT)).sqrt().clamp(WEAKEST, STRONGEST)
+    share = (1 - taken) * (outlines + (1 - outlines) * stronger)
+    taken, share = (
+        F.interpolate(each, size=picture.shape[-2:], mode="bilinear", align_corners=False)
+        for each in (taken, share)
+    )
+    return Underpainting(smooth[:, :3] + taken * theirs, share, own)
 
 
 def _logits(ground: Tensor, share: Tensor, detail: Tensor) -> Tensor:
