@@ -33,14 +33,14 @@ class Meaning(Section):
         default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
     light: float = Field(
-        default=0.4,
+        default=0.1,
         ge=0,
         le=2,
         description="similarity that two patches lose for one being lighter, and the other darker, "
         "than what means the same in its picture",
     )
     around: int = Field(
-        default=1,
+        default=2,
         ge=0,
         le=8,
         description="patches in each direction whose matches must agree with a patch's own",
@@ -52,7 +52,7 @@ class Meaning(Section):
         description="similarity that a match may give up so that all of the appearance image is used",
     )
     coherence: float = Field(
-        default=0.3,
+        default=0.5,
         ge=0,
         le=4,
         description="similarity that two patches gain where those beside them are matched with each "
@@ -120,7 +120,7 @@ class GeneratorSettings(Section):
         "deviation 1; 0 leaves it out",
     )
     underpainting: int = Field(
-        default=8,
+        default=4,
         ge=0,
         le=64,
         description="radius, in pixels of a picture with a short side of 256, of what counts as "

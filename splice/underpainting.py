@@ -21,7 +21,7 @@ from splice.scales import SHORT_SIDE, shrunk, times_larger
 from splice.semantics import GUIDED_SIDE, guided_upsampling
 from splice.views import View
 
-TOLERANCE = 0.01
+TOLERANCE = 0.003
 """Variance of colour below which a window counts as flat, and what is in it as detail."""
 
 AROUND, OUTLINE_AROUND = 4, 3
