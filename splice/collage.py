@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from splice.consensus import mean_around
-from splice.semantics import balance, matching
+from splice.matching import balance, matching
 
 ROUNDS = 16
 """Rounds in which patches come to agree with their neighbours."""
@@ -59,7 +59,7 @@ def coherent_matches(
 ) -> Float[Tensor, "patches others"]:
     """How likely each patch's look comes from each patch of the other picture, neighbours agreeing.
 
-    Starts from `semantics.matching` and repeats it with similarities that gain up to `coherence` (a
+    Starts from `matching.matching` and repeats it with similarities that gain up to `coherence` (a
     little more in each round) where the patches beside a patch are matched with those beside the other:
     relaxation labelling (Rosenfeld, Hummel, Zucker, "Scene Labeling by Relaxation Operations", 1976).
     In the end nearly all of a row is in one place.

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.semantics import Semantics, guided_upsampling, matching, transported
+from splice.guided_filter import guided_upsampling
+from splice.matching import matching
+from splice.semantics import Semantics, transported
 from splice.settings import Settings
 from splice.underpainting import smooth_part
 from splice.views import View

@@ -5,8 +5,6 @@ a few channels: the same part gets the same code in both. The coarse grid of pat
 pixels by a guided filter, so that codes change where the picture has edges.
 """
 
-import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,27 +14,12 @@ from torch import Tensor
 
 from splice.consensus import neighbourhood_consensus
 from splice.features import FrozenViT
+from splice.guided_filter import guided_upsampling
 from splice.objective import brightness
 from splice.settings import Meaning
 
-Image = Float[Tensor, "1 3 height width"]
-
-
-BALANCING_ROUNDS = 60
-"""Enough for the shares to settle within a thousandth, on the mean."""
-
-LARGEST_POWER = 20
-"""Up to this power of e, columns are balanced by products, which take a tenth of the time of sums of
-exponentials."""
-
 LIKENESS = 0.1
 """Temperature of the softmax of cosines that says which patches of a picture mean the same."""
-
-GUIDED_SIDE = 512
-"""Short side, in pixels, at which the guided filter looks at larger pictures."""
-
-CHANNELS_AT_ONCE = 4
-"""Of a large picture's codes, which bounds the memory of making them."""
 
 
 @dataclass(frozen=True)
@@ -145,61 +128,6 @@ def order_of_light(
     return below + (means[:, None] == means).float().mean(1) / 2
 
 
-def matching(
-    similarity: Float[Tensor, "patches others"], temperature: float, reach: float = 0.0
-) -> Float[Tensor, "patches others"]:
-    """How likely each patch's look comes from each patch of the other picture: rows sum to 1.
-
-    Without reach this is a softmax. With it, patches of the other picture that many would take become
-    less alike to all, and those that few would take more alike, by `reach` at the most, until all are
-    taken equally or the reach is exhausted. An eye is still matched with an eye, however large: only
-    what is about as much alike is shared out. This is unbalanced optimal transport whose column sums
-    cost `reach` per unit of difference from equal shares (Chizat et al., "Scaling algorithms for
-    unbalanced optimal transport problems", 2018, table 1, total variation).
-
-    Args:
-        similarity: of patches in meaning, such as the cosine of keys.
-        temperature: of the softmax.
-        reach: how much similarity is given up, at the most, for equal shares; 0 for none.
-    """
-    given_up = torch.zeros_like(similarity[0])
-    given_up = balance(similarity, temperature, reach, given_up, BALANCING_ROUNDS)
-    return ((similarity + given_up) / temperature).softmax(-1)
-
-
-def balance(
-    similarity: Float[Tensor, "patches others"],
-    temperature: float,
-    reach: float,
-    given_up: Float[Tensor, " others"],
-    rounds: int,
-) -> Float[Tensor, " others"]:
-    """What to add to each column of similarities so that all are taken equally, see `matching`.
-
-    Args:
-        similarity: of patches in meaning.
-        temperature: of the softmax over each row.
-        reach: most that is added or taken away.
-        given_up: where to start, such as zeros.
-        rounds: of the iteration; each sets every column right for what the others are.
-    """
-    if reach == 0:
-        return torch.zeros_like(given_up)
-    logits, column, most = similarity / temperature, given_up / temperature, reach / temperature
-    share = math.log(logits.shape[0] / logits.shape[1])
-    bounded = most <= LARGEST_POWER
-    kernel = (logits - logits.amax(1, keepdim=True)).exp() if bounded else None
-    for _ in range(rounds):
-        if kernel is not None:
-            # What is too small for the kernel is too small for any column to come to count.
-            taken = (kernel.T @ (kernel @ column.exp()).reciprocal()).log()
-        else:
-            row = torch.logsumexp(logits + column, 1, keepdim=True)
-            taken = torch.logsumexp(logits - row, 0)
-        column = (share - taken).clamp(-most, most)
-    return column * temperature
-
-
 def transported(
     maps: Float[Tensor, "1 channels height width"],
     matches: Float[Tensor, "patches others"],
@@ -209,86 +137,6 @@ def transported(
     """What each patch of `grid` gets, on the mean, of the other picture's colours or other maps."""
     means = F.interpolate(maps, size=other_grid, mode="area")[0].flatten(1)
     return (means @ matches.T).reshape(1, -1, *grid)
-
-
-def guided_upsampling(
-    coarse: Float[Tensor, "1 channels rows columns"],
-    guide: Float[Tensor, "1 3 height width"],
-    radius: int,
-    tolerance: float,
-) -> Float[Tensor, "1 channels height width"]:
-    """A coarse map at the size of a picture, with the picture's edges.
-
-    Bilinear upsampling, then the guided filter with a colour guide (He, Sun, Tang, "Guided Image
-    Filtering", TPAMI 2013, eq. 14-16): in each window the result is an affine function of the guide.
-    Of a picture whose short side is above `GUIDED_SIDE` pixels, these functions are found at that size
-    and brought to the picture's own (He, Sun, "Fast Guided Filter", 2015).
-
-    Args:
-        coarse: the map.
-        guide: the picture, in [0, 1].
-        radius: of the window in pixels, at that size at most; 0 leaves the bilinear map as it is.
-        tolerance: variance of colour below which a window counts as flat.
-    """
-    height, width = guide.shape[-2:]
-    shrink = min(height, width) / GUIDED_SIDE
-    if shrink <= 1:
-        radius = min(radius, (min(height, width) - 1) // 2)
-        if radius == 0:
-            return _resized(coarse, (height, width))
-        return _applied(*_window_functions(coarse, guide, radius, tolerance), guide)
-    if radius == 0:
-        return _by_channels([coarse], guide, lambda fine: fine)
-    small = F.interpolate(guide, size=(round(height / shrink), round(width / shrink)), mode="area")
-    offset, slopes = _window_functions(coarse, small, radius, tolerance)
-    return _by_channels([offset, *slopes], guide, lambda o, *s: _applied(o, s, guide))
-
-
-def _window_functions(
-    coarse: Tensor, guide: Tensor, radius: int, tolerance: float
-) -> tuple[Tensor, list[Tensor]]:
-    """Offset and slopes of the affine functions of the guide, the mean of all windows of a pixel."""
-    fine = _resized(coarse, guide.shape[-2:])
-    mean_guide, mean_fine = _window_mean(guide, radius), _window_mean(fine, radius)
-    variance = {
-        (i, j): _window_mean(guide[:, i : i + 1] * guide[:, j : j + 1], radius)
-        - mean_guide[:, i : i + 1] * mean_guide[:, j : j + 1]
-        + (tolerance if i == j else 0)
-        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-    }
-    covariance = [
-        _window_mean(guide[:, i : i + 1] * fine, radius) - mean_guide[:, i : i + 1] * mean_fine
-        for i in range(3)
-    ]
-    slopes = _solve_symmetric(variance, covariance)
-    offset = mean_fine - sum(slopes[i] * mean_guide[:, i : i + 1] for i in range(3))
-    return _window_mean(offset, radius), [_window_mean(slope, radius) for slope in slopes]
-
-
-def _applied(offset: Tensor, slopes: Sequence[Tensor], guide: Tensor) -> Tensor:
-    result = offset
-    for i in range(3):
-        result = result + slopes[i] * guide[:, i : i + 1]
-    return result
-
-
-def _by_channels(
-    maps: list[Tensor], guide: Tensor, function: Callable[..., Tensor]
-) -> Float[Tensor, "1 channels height width"]:
-    """What a function makes of maps at the size of the guide, a few channels at a time.
-
-    All channels of a pixel lie side by side in the result, where views are cut from it.
-    """
-    channels, (height, width) = maps[0].shape[1], guide.shape[-2:]
-    result = guide.new_empty(1, height, width, channels).movedim(-1, 1)
-    for first in range(0, channels, CHANNELS_AT_ONCE):
-        some = slice(first, first + CHANNELS_AT_ONCE)
-        result[:, some] = function(*(_resized(each[:, some], (height, width)) for each in maps))
-    return result
-
-
-def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def _whitened(keys: list[Tensor], channels: int) -> list[Tensor]:
@@ -307,26 +155,3 @@ def _whitened(keys: list[Tensor], channels: int) -> list[Tensor]:
 
 def _on_grid(values: Tensor, grid: tuple[int, int]) -> Tensor:
     return values.T.reshape(1, -1, *grid)
-
-
-def _window_mean(x: Tensor, radius: int) -> Tensor:
-    # A row and a column of equal weights, one after the other, instead of all of the window at once.
-    padded, channels, side = F.pad(x, (radius,) * 4, mode="reflect"), x.shape[1], 2 * radius + 1
-    row = x.new_full((channels, 1, 1, side), 1 / side)
-    return F.conv2d(F.conv2d(padded, row, groups=channels), row.mT, groups=channels)
-
-
-def _solve_symmetric(m: dict[tuple[int, int], Tensor], b: list[Tensor]) -> list[Tensor]:
-    """Solves M x = b for a symmetric 3×3 matrix in every pixel, by Cramer's rule."""
-    a00 = m[1, 1] * m[2, 2] - m[1, 2] * m[1, 2]
-    a01 = m[0, 2] * m[1, 2] - m[0, 1] * m[2, 2]
-    a02 = m[0, 1] * m[1, 2] - m[0, 2] * m[1, 1]
-    a11 = m[0, 0] * m[2, 2] - m[0, 2] * m[0, 2]
-    a12 = m[0, 1] * m[0, 2] - m[0, 0] * m[1, 2]
-    a22 = m[0, 0] * m[1, 1] - m[0, 1] * m[0, 1]
-    determinant = m[0, 0] * a00 + m[0, 1] * a01 + m[0, 2] * a02
-    return [
-        (a00 * b[0] + a01 * b[1] + a02 * b[2]) / determinant,
-        (a01 * b[0] + a11 * b[1] + a12 * b[2]) / determinant,
-        (a02 * b[0] + a12 * b[1] + a22 * b[2]) / determinant,
-    ]

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.guided_filter import GUIDED_SIDE, guided_upsampling
 from splice.objective import brightness, means_around, outlines_of
 from splice.scales import SHORT_SIDE, shrunk, times_larger
-from splice.semantics import GUIDED_SIDE, guided_upsampling
 from splice.views import View
 
 TOLERANCE = 0.003

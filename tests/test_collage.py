@@ -9,7 +9,7 @@ import tiny
 import torch
 
 from splice.collage import agreement, coherent_matches, disordered, laid_out
-from splice.semantics import matching
+from splice.matching import matching
 
 RANDOM = torch.Generator().manual_seed(3)
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice import bands, memory, semantics
+from splice import bands, guided_filter, memory
 from splice.settings import MAX_SIZE, Views
 from splice.transfer import Transfer
 from splice.views import View, draw_view, entire, largest_middle
@@ -21,8 +21,8 @@ def small_parts(monkeypatch) -> None:
     """What is done to pictures of 2160 pixels, for those of 120."""
     monkeypatch.setattr(bands, "BAND_PIXELS", 1500)
     monkeypatch.setattr(memory, "PIXELS_IN_ONE_PIECE", 4000)
-    monkeypatch.setattr(semantics, "GUIDED_SIDE", 32)
-    monkeypatch.setattr(semantics, "CHANNELS_AT_ONCE", 3)
+    monkeypatch.setattr(guided_filter, "GUIDED_SIDE", 32)
+    monkeypatch.setattr(guided_filter, "CHANNELS_AT_ONCE", 3)
 
 
 def bounded(**changes) -> Transfer:

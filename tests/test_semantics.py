@@ -6,16 +6,8 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from splice import semantics
 from splice.features import FrozenViT
-from splice.semantics import (
-    balance,
-    find_semantics,
-    guided_upsampling,
-    matching,
-    order_of_light,
-    transported,
-)
+from splice.semantics import find_semantics, order_of_light, transported
 from splice.settings import Meaning
 
 
@@ -29,107 +21,6 @@ def meaning(**changes) -> Meaning:
         "around": 0,
     }
     return Meaning(**{**values, **changes})
-
-
-def slow_guided_filter(fine: np.ndarray, guide: np.ndarray, radius: int, tolerance: float):
-    """He, Sun and Tang (2013), eq. 11 to 13: a ridge regression in every window, then means.
-
-    Pictures are mirrored at their border, channels first.
-    """
-    height, width = guide.shape[1:]
-    rows = np.pad(np.arange(height), radius, mode="reflect")
-    columns = np.pad(np.arange(width), radius, mode="reflect")
-    window = 2 * radius + 1
-    slopes = np.zeros((len(fine), 3, height, width))
-    offsets = np.zeros((len(fine), height, width))
-    for i in range(height):
-        for j in range(width):
-            inside = np.ix_(rows[i : i + window], columns[j : j + window])
-            colours = np.stack([channel[inside].ravel() for channel in guide], 1)
-            for k, values in enumerate(fine):
-                wanted = values[inside].ravel()
-                # min Σ (a · colour + b - value)² + tolerance · count · |a|²
-                count = len(wanted)
-                system = np.hstack([colours, np.ones((count, 1))])
-                ridge = np.hstack([np.sqrt(tolerance * count) * np.eye(3), np.zeros((3, 1))])
-                solution, *_ = np.linalg.lstsq(
-                    np.vstack([system, ridge]), np.concatenate([wanted, np.zeros(3)]), rcond=None
-                )
-                slopes[k, :, i, j], offsets[k, i, j] = solution[:3], solution[3]
-    result = np.zeros_like(fine)
-    for i in range(height):
-        for j in range(width):
-            inside = np.ix_(rows[i : i + window], columns[j : j + window])
-            for k in range(len(fine)):
-                mean = [slopes[k, c][inside].mean() for c in range(3)]
-                result[k, i, j] = np.dot(mean, guide[:, i, j]) + offsets[k][inside].mean()
-    return result
-
-
-@pytest.mark.parametrize(("radius", "tolerance"), [(1, 1e-3), (2, 1e-2), (3, 1e-3)])
-def test_guided_upsampling_against_a_regression_in_every_window(radius, tolerance):
-    coarse = torch.randn(1, 2, 2, 3, generator=tiny.generator())
-    guide = tiny.picture(8, 11)[None]
-    found = guided_upsampling(coarse, guide, radius, tolerance)
-    fine = F.interpolate(coarse, size=(8, 11), mode="bilinear", align_corners=False)
-    expected = slow_guided_filter(
-        fine[0].double().numpy(), guide[0].double().numpy(), radius, tolerance
-    )
-    np.testing.assert_allclose(found[0].numpy(), expected, atol=2e-4)
-
-
-def test_a_window_of_nothing_leaves_the_bilinear_map():
-    coarse = torch.arange(4.0).reshape(1, 1, 2, 2)
-    found = guided_upsampling(coarse, tiny.picture(4, 4)[None], 0, 1e-3)[0, 0]
-    # Of 4 pixels over 2 values, centres lie at -0.25, 0.25, 0.75 and 1.25 of the coarse grid.
-    ends = torch.tensor([0, 0.25, 0.75, 1])
-    torch.testing.assert_close(found, 2 * ends[:, None] + ends[None])
-
-
-def test_a_window_wider_than_the_picture_is_cut():
-    coarse = torch.randn(1, 1, 2, 2, generator=tiny.generator())
-    guide = tiny.picture(5, 9)[None]
-    wide, widest = (guided_upsampling(coarse, guide, radius, 1e-3) for radius in (50, 2))
-    torch.testing.assert_close(wide, widest)
-    assert guided_upsampling(coarse, guide[..., :1, :], 8, 1e-3).shape == (1, 1, 1, 9)
-
-
-def test_edges_of_the_picture_become_edges_of_the_map():
-    guide = torch.zeros(1, 3, 16, 16)
-    guide[..., 6:] = 1  # an edge that is not one of the coarse grid
-    coarse = torch.tensor([0.0, 0.0, 1.0, 1.0])[None, None, None].expand(1, 1, 4, 4)
-    smooth = guided_upsampling(coarse, guide, 0, 1e-3)[0, 0, 8]
-    sharp = guided_upsampling(coarse, guide, 4, 1e-3)[0, 0, 8]
-    assert float(smooth[6] - smooth[5]) == pytest.approx(0.125)
-    assert float(sharp[6] - sharp[5]) > 0.3
-
-
-@pytest.mark.robustness
-@pytest.mark.parametrize("radius", [0, 2])
-def test_a_large_picture_gets_its_codes_by_few_channels_and_pixels(monkeypatch, radius):
-    """As with windows as many times larger as the picture is, in every channel, edges included."""
-    guide = 0.5 + 0.2 * torch.sin(torch.arange(96) / 15)[:, None] * torch.ones(1, 3, 96, 128)
-    guide[..., 49:] += 0.25  # an edge within a pixel of the small picture
-    coarse = torch.randn(1, 9, 4, 5, generator=tiny.generator())
-    coarse[..., 2:] += 3
-    whole = guided_upsampling(coarse, guide, 4 * radius, 1e-3)
-    monkeypatch.setattr(semantics, "GUIDED_SIDE", 24)
-    fast = guided_upsampling(coarse, guide, radius, 1e-3)
-    assert fast.shape == whole.shape
-    if radius == 0:
-        torch.testing.assert_close(fast, whole)
-    else:
-        smooth = guided_upsampling(coarse, guide, 0, 1e-3)
-        away = (whole - smooth).abs().mean()
-        assert (fast - whole).abs().mean() < 0.4 * away
-        step = (fast[..., 49] - fast[..., 48]).mean()
-        assert step > 0.7 * (whole[..., 49] - whole[..., 48]).mean() > 0.5
-    each = [guided_upsampling(coarse[:, i : i + 1], guide, radius, 1e-3) for i in range(9)]
-    torch.testing.assert_close(fast, torch.cat(each, 1))
-    # Where codes of pixels are looked up, no second copy is made of them.
-    flat = fast[0].flatten(1).T
-    assert flat.is_contiguous()
-    assert flat.data_ptr() == fast.data_ptr()
 
 
 @pytest.fixture(scope="module")
@@ -281,73 +172,6 @@ def test_a_picture_and_itself(vit):
     assert found.structure_codes.shape[1] <= 32
     assert bool(torch.isfinite(found.structure_codes).all())
     assert torch.equal(found.structure_codes, found.appearance_codes)
-
-
-def test_matching_is_a_softmax_over_the_other_picture():
-    similarity = torch.rand(4, 6, generator=tiny.generator(), dtype=torch.float64) * 2 - 1
-    found = matching(similarity, 0.1)
-    for i in range(4):
-        powers = [np.exp(float(s) / 0.1) for s in similarity[i]]
-        for j in range(6):
-            assert found[i, j].item() == pytest.approx(powers[j] / sum(powers), rel=1e-9)
-    assert torch.equal(matching(similarity, 1e-3).argmax(1), similarity.argmax(1))
-    ones = torch.ones(4, dtype=torch.float64)
-    torch.testing.assert_close(matching(similarity, 1e-4).sum(1), ones)
-
-
-def test_matching_with_an_endless_reach_uses_all_of_the_other_picture():
-    similarity = torch.rand(12, 8, generator=tiny.generator(), dtype=torch.float64)
-    similarity[:, 0] += 1  # a patch that all would take
-    equal = matching(similarity, 0.2, 2.0)
-    # Sinkhorn's fixed point: rows and columns of exp(similarity / temperature), scaled in turns.
-    scaled = (similarity / 0.2).exp()
-    for _ in range(500):
-        scaled = scaled / scaled.sum(0) * 12 / 8
-        scaled = scaled / scaled.sum(1, keepdim=True)
-    torch.testing.assert_close(equal, scaled, rtol=0.02, atol=1e-4)
-
-
-@pytest.mark.parametrize("temperature", [0.02, 0.002])  # by products, and by sums of exponentials
-def test_balance_follows_its_plain_iteration(temperature: float):
-    similarity = torch.rand(9, 7, generator=tiny.generator())
-    similarity[:, 0] += 0.5
-    reach, start = 0.1, torch.linspace(-0.05, 0.05, 7)
-    expected = start.double().numpy()
-    for _ in range(5):
-        logits = (similarity.double().numpy() + expected) / temperature
-        rows = [np.logaddexp.reduce(row) for row in logits]
-        logits = similarity.double().numpy() / temperature
-        for j in range(7):
-            taken = np.logaddexp.reduce([logits[i, j] - rows[i] for i in range(9)])
-            equal = temperature * (np.log(9 / 7) - taken)
-            expected[j] = min(max(equal, -reach), reach)
-    found = balance(similarity, temperature, reach, start, 5)
-    assert float(found.abs().max()) == pytest.approx(
-        reach
-    )  # some columns give up all that they may
-    torch.testing.assert_close(found.double(), torch.from_numpy(expected), rtol=0, atol=1e-6)
-
-
-def test_matching_gives_up_no_more_similarity_than_its_reach():
-    similarity = torch.rand(12, 8, generator=tiny.generator(), dtype=torch.float64)
-    similarity[:, 0] += 1
-    temperature, reach, share = 0.2, 0.15, 12 / 8
-    free, found = matching(similarity, temperature), matching(similarity, temperature, reach)
-    torch.testing.assert_close(found.sum(1), torch.ones(12, dtype=torch.float64))
-    # What the columns gained on the softmax, up to a constant of each row.
-    gained = temperature * (found / free).log()
-    gained = gained - gained[:, :1]
-    torch.testing.assert_close(gained, gained[:1].expand_as(gained))
-    column = gained[0] - reach  # the column that all would take gives up all that it may
-    taken = found.sum(0)
-    assert float(taken[0]) > share and float(column[0]) == pytest.approx(-reach)
-    for j in range(8):
-        # Equal shares where the reach suffices; else all of it, in the direction that helps.
-        if abs(float(column[j])) < reach - 1e-6:
-            assert float(taken[j]) == pytest.approx(share, rel=0.01)
-        else:
-            assert float(column[j]) * (share - float(taken[j])) > 0
-    assert bool((column.abs() <= reach + 1e-9).all())
 
 
 @pytest.mark.parametrize("size", [(12, 10), (13, 11)])

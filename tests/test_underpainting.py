@@ -5,9 +5,9 @@ import pytest
 import tiny
 import torch
 
+from splice.guided_filter import guided_upsampling
 from splice.objective import brightness
 from splice.preparation import Preparation
-from splice.semantics import guided_upsampling
 from splice.underpainting import Underpainting, smooth_part, underpainting
 from splice.views import View, entire
 
