@@ -3,9 +3,9 @@
 What they compute is in `splice.objective`; the defaults are those of the preset `default`.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from splice.section import CONSTANT, Fraction, Schedule, Section, factor_at
 
@@ -92,8 +92,20 @@ class CloseupTerm(Term):
         description="smallest side of a close-up, of the view's short side",
     )
     largest: float = Field(
-        default=0.6, gt=0, le=1, description="largest side of a close-up, of the view's short side"
+        default=0.6,
+        gt=0,
+        le=1,
+        validate_default=True,
+        description="largest side of a close-up, of the view's short side",
     )
+
+    @field_validator("largest")
+    @classmethod
+    def _at_least_the_smallest(cls, largest: float, others: Any) -> float:
+        smallest = others.data.get("smallest", 0.0)
+        if largest < smallest:
+            raise ValueError(f"it should be at least closeups.smallest, which is {smallest:g}")
+        return largest
 
 
 class EdgeTerm(Term):

@@ -241,12 +241,12 @@ class Transfer:
             values["closeups"] = closeups(output, structure.view, part, self.vit)
         if "edges" in weights:
             values["edges"] = self._edges(levels, structure)
-        if "colour" in weights:
+        if {"colour", "chroma"} & weights.keys():
             wanted = structure.view.cut(self.prepared.collages["structure"])
-            values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
-        if "chroma" in weights:
-            wanted = structure.view.cut(self.prepared.collages["structure"])
-            values["chroma"] = objective.chroma_term(output, wanted, terms.chroma.cells)
+            if "colour" in weights:
+                values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
+            if "chroma" in weights:
+                values["chroma"] = objective.chroma_term(output, wanted, terms.chroma.cells)
         if "detail" in weights:
             values["detail"] = _mean(
                 detail_term(

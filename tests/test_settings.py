@@ -144,6 +144,8 @@ def test_values_as_text(name, text, value):
         ({"local.weight": "nan"}, ["--objective.local.weight", "nan", "finite"]),
         ({"local.weight": "-1"}, ["--objective.local.weight", "-1", "0"]),
         ({"views.hue": "0.6"}, ["--views.hue", "0.6", "0.5"]),
+        ({"closeups.largest": "0.2"}, ["--objective.closeups.largest", "0.2", "0.35"]),
+        ({"closeups.smallest": "0.9"}, ["objective.closeups.largest", "0.6", "smallest", "0.9"]),
         ({"calibrated": "maybe"}, ["--objective.calibrated", "true or false"]),
         ({"local.schedule": "[[0.5, 1], [0, 2]]"}, ["--objective.local.schedule", "rising"]),
         ({"local.schedule": "[]"}, ["--objective.local.schedule"]),
