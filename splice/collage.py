@@ -158,15 +158,27 @@ def disordered(
         matches: what makes matches of similarities, such as `coherent_matches`.
         generator: on the host; says which parts are replaced.
     """
-    rows, columns = grid
-    place = torch.arange(rows * columns, device=similarity.device)
-    row, column = place // columns, place % columns
-    near = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs()) <= APART
-    other = matches(similarity.masked_fill(near, ELSEWHERE)).argmax(1)
+    other = matches(elsewhere(similarity, grid)).argmax(1)
+    place = torch.arange(len(similarity), device=similarity.device)
     size = [max(1, side // BLOB) for side in grid]
     blobs = F.interpolate(torch.randn(1, 1, *size, generator=generator), size=grid, mode="bicubic")
     stay = (blobs < blobs.median()).flatten().to(similarity.device)
     return torch.where(stay, place, other)
+
+
+def elsewhere(
+    similarity: Float[Tensor, "patches patches"], grid: tuple[int, int]
+) -> Float[Tensor, "patches patches"]:
+    """The similarity of a picture's patches with each other, in which near ones are nothing alike.
+
+    Args:
+        similarity: rows and columns run over the grid row by row.
+        grid: rows and columns of the patches; those within `APART` of each other are near.
+    """
+    place = torch.arange(len(similarity), device=similarity.device)
+    row, column = place // grid[1], place % grid[1]
+    near = torch.maximum((row[:, None] - row).abs(), (column[:, None] - column).abs()) <= APART
+    return similarity.masked_fill(near, ELSEWHERE)
 
 
 def agreement(

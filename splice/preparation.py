@@ -9,10 +9,12 @@ from torch import Tensor
 
 from splice import objective
 from splice.closeups import Closeups
-from splice.collage import CODES, agreement, coherent_matches, disordered, laid_out
+from splice.collage import CODES, agreement, coherent_matches, disordered, elsewhere, laid_out
 from splice.consensus import neighbourhood_consensus
 from splice.detail import detail_energy
 from splice.features import FrozenViT
+from splice.guided_filter import guided_upsampling
+from splice.matching import matching
 from splice.noise import octave_noise
 from splice.patches import MatchedPatches
 from splice.recolour import Recolouring
@@ -50,6 +52,10 @@ class Preparation:
     def semantics(self) -> Semantics:
         """Codes of meaning, and which parts of the two pictures correspond."""
         return find_semantics(self.vit, self.structure, self.appearance, self.settings.meaning)
+
+    @property
+    def _pictures(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
+        return {"structure": self.structure, "appearance": self.appearance}
 
     def conditions(
         self, role: Role, view: View, dtype: torch.dtype
@@ -89,18 +95,38 @@ class Preparation:
 
         Of the appearance image itself, half are others, see `disordered`.
         """
-        found, grid = self.semantics, self.semantics.appearance_grid
-        alike, around = (
-            found.appearance_keys @ found.appearance_keys.T,
-            self.settings.meaning.around,
-        )
+        grid = self.semantics.appearance_grid
         others = disordered(
-            neighbourhood_consensus(alike, grid, grid, around),
+            self._alike,
             grid,
             lambda similarity: self._matches(similarity, grid),
             torch.Generator().manual_seed(self.settings.seed),
         )
         return {"structure": self.matches.argmax(1), "appearance": others}
+
+    @cached_property
+    def _alike(self) -> Float[Tensor, "appearance_patches appearance_patches"]:
+        """The similarity of the appearance image's patches with each other."""
+        found, grid = self.semantics, self.semantics.appearance_grid
+        alike = found.appearance_keys @ found.appearance_keys.T
+        return neighbourhood_consensus(alike, grid, grid, self.settings.meaning.around)
+
+    @cached_property
+    def colours(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
+        """The mean colours of the parts that correspond, in [0, 1], with the pictures' outlines.
+
+        The appearance image itself gets those of its other parts, without its patterns.
+        """
+        found, meaning = self.semantics, self.settings.meaning
+        grid = found.appearance_grid
+        alike = {"structure": found.similarity, "appearance": elsewhere(self._alike, grid)}
+        colours: dict[Role, Tensor] = {}
+        for role, picture in self._pictures.items():
+            matches = matching(alike[role], meaning.blend, meaning.reach)
+            means = transported(self.appearance, matches, found.grid(role), grid)
+            fine = guided_upsampling(means, picture, meaning.radius, meaning.tolerance)
+            colours[role] = fine.clamp(0, 1)
+        return colours
 
     @cached_property
     def collages(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
@@ -120,17 +146,17 @@ class Preparation:
     @cached_property
     def underpaintings(self) -> dict[Role, Underpainting]:
         """What the generator paints each picture over."""
-        pictures: dict[Role, Tensor] = {"structure": self.structure, "appearance": self.appearance}
         found, radius = self.semantics, self.settings.generator.underpainting
         return {
             role: underpainting(
                 picture,
+                self.colours[role],
                 self.collages[role],
                 agreement(self.chosen[role], found.grid(role), found.appearance_grid[1]),
                 found.codes(role)[:, :CODES].float(),
                 radius,
             )
-            for role, picture in pictures.items()
+            for role, picture in self._pictures.items()
         }
 
     def _matches(

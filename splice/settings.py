@@ -32,6 +32,11 @@ class Meaning(Section):
     temperature: float = Field(
         default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
+    blend: float = Field(
+        default=0.015,
+        gt=0,
+        description="of the softmax over the corresponding patches whose mean colour a patch gets",
+    )
     light: float = Field(
         default=0.1,
         ge=0,
@@ -120,7 +125,7 @@ class GeneratorSettings(Section):
         "deviation 1; 0 leaves it out",
     )
     underpainting: int = Field(
-        default=4,
+        default=8,
         ge=0,
         le=64,
         description="radius, in pixels of a picture with a short side of 256, of what counts as "

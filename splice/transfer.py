@@ -242,7 +242,7 @@ class Transfer:
         if "edges" in weights:
             values["edges"] = self._edges(levels, structure)
         if {"colour", "chroma"} & weights.keys():
-            wanted = structure.view.cut(self.prepared.collages["structure"])
+            wanted = structure.view.cut(self.prepared.colours["structure"])
             if "colour" in weights:
                 values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
             if "chroma" in weights:

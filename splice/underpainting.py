@@ -2,10 +2,10 @@
 
 A network that starts from grey has to find every leaf and whisker again, and a few hundred steps leave
 brush strokes where they were. Painters lay down a first layer, which keeps the drawing. Here it is the
-smooth part of the collage, with the picture's own light and dark at outlines, at seams of the collage
-and wherever the collage's detail is not much stronger, and the collage's elsewhere: stripes on the
-coat, but eyes and legs where they were. To this the generator adds, in the logits of colours, and
-begins with nothing.
+mean colour of the parts that correspond, with the picture's own light and dark at outlines, at seams of
+the collage and wherever the collage's detail is not much stronger, and the collage's elsewhere: stripes
+on the coat, but eyes and legs where they were. A mean is never in the wrong place, as a piece of the
+collage may be. To this the generator adds, in the logits of colours, and begins with nothing.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from splice.objective import brightness, means_around, outlines_of
 from splice.scales import SHORT_SIDE, shrunk, times_larger
 from splice.views import View
 
-TOLERANCE = 0.003
+TOLERANCE = 0.01
 """Variance of colour below which a window counts as flat, and what is in it as detail."""
 
 AROUND, OUTLINE_AROUND = 4, 3
@@ -44,7 +44,7 @@ DARKEST = 0.02
 class Underpainting:
     """The layers of a picture's underpainting.
 
-    `ground` is the collage without the detail that the picture's own replaces; `share` is how much of
+    `ground` is the colours with what is taken of the collage's detail; `share` is how much of
     the brightness of the picture's own `detail` lies over it, in [0, `STRONGEST`].
     """
 
@@ -73,6 +73,7 @@ class Underpainting:
 
 def underpainting(
     picture: Float[Tensor, "1 3 height width"],
+    colours: Float[Tensor, "1 3 height width"],
     collage: Float[Tensor, "1 3 height width"],
     agreed: Float[Tensor, "1 1 patch_rows patch_columns"],
     codes: Float[Tensor, "1 channels height width"],
@@ -86,7 +87,8 @@ def underpainting(
 
     Args:
         picture: in [0, 1].
-        collage: in [0, 1].
+        colours: that its parts are to have on the mean, in [0, 1].
+        collage: pieces laid out in its places, in [0, 1].
         agreed: how much the pieces of the collage lie beside each other as in the picture that they
             come from, in [0, 1], see `collage.agreement`: by its square less detail of the collage is
             taken, as much of it there is seams.
@@ -109,7 +111,7 @@ def underpainting(
         F.interpolate(each, size=picture.shape[-2:], mode="bilinear", align_corners=False)
         for each in (taken, share)
     )
-    return Underpainting(smooth[:, :3] + taken * theirs, share, own)
+    return Underpainting(colours + taken * theirs, share, own)
 
 
 def _logits(ground: Tensor, share: Tensor, detail: Tensor) -> Tensor:

@@ -77,3 +77,29 @@ def test_detail_is_as_strong_as_in_the_corresponding_parts():
         wanted = wanted.reshape(3, *prepared.semantics.structure_grid)
         expected = [bilinear(channel, *structure.shape[1:]) for channel in wanted]
         np.testing.assert_allclose(found[0].numpy(), np.stack(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize("role", ["structure", "appearance"])
+def test_colours_are_the_means_of_corresponding_parts_but_never_of_the_part_itself(role):
+    structure, appearance = tiny.picture(70, 98, 1), tiny.picture(112, 84, 11)
+    meaning = {"short_side": 112, "long_side": 196, "radius": 0, "around": 0}
+    settings = tiny.settings(meaning=meaning | {"reach": 0.0, "blend": 0.1})
+    prepared = Preparation(structure[None], appearance[None], settings, tiny.frozen())
+    found = prepared.semantics
+    other_grid, alike = found.appearance_grid, found.similarity.double().numpy()
+    if role == "appearance":
+        keys = found.appearance_keys.double().numpy()
+        alike = keys @ keys.T
+        places = list(np.ndindex(*other_grid))
+        for one, here in enumerate(places):
+            for other, there in enumerate(places):
+                if max(abs(here[0] - there[0]), abs(here[1] - there[1])) <= 3:
+                    alike[one, other] = -4
+        assert (alike > -4).any(1).mean() > 0.5, "most have parts like them elsewhere"
+    powers = np.exp(alike / 0.1 - (alike / 0.1).max(1, keepdims=True))
+    colours = means_of_parts(appearance.double().numpy(), other_grid).reshape(3, -1)
+    means = colours @ (powers / powers.sum(1, keepdims=True)).T
+    means = means.reshape(3, *found.grid(role))
+    size = (structure if role == "structure" else appearance).shape[1:]
+    expected = np.stack([bilinear(channel, *size) for channel in means])
+    np.testing.assert_allclose(prepared.colours[role][0].numpy(), expected, atol=1e-4)

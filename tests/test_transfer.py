@@ -176,10 +176,10 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             expected["local"] = 2 * sum(local) / 3
         colour_weight = 3 * max(0.0, 1 - 2 * progress)
         if colour_weight > 0:
-            target = structure.view.cut(twin.prepared.collages["structure"])
+            target = structure.view.cut(twin.prepared.colours["structure"])
             cells = [torch.nn.functional.adaptive_avg_pool2d(x, 4) for x in (output, target)]
             expected["colour"] = colour_weight * (cells[0] - cells[1]).abs().mean()
-        target = structure.view.cut(twin.prepared.collages["structure"])
+        target = structure.view.cut(twin.prepared.colours["structure"])
         cells = [torch.nn.functional.adaptive_avg_pool2d(x, 32) for x in (output, target)]
         shades = [x - 0.299 * x[:, :1] - 0.587 * x[:, 1:2] - 0.114 * x[:, 2:] for x in cells]
         expected["chroma"] = 4 * (shades[0] - shades[1]).abs().mean()
