@@ -9,7 +9,7 @@ Row = tuple[str, Sequence[Image.Image | None]]
 
 CELL_HEIGHT = 180
 LABEL_HEIGHT = 20
-ROW_LABEL_WIDTH = 90
+LEAST_LABEL_WIDTH = 90
 LEAST_WIDTH = 90
 GAP = 4
 
@@ -34,11 +34,15 @@ def contact_sheet(
         max([LEAST_WIDTH, *(cell.width for _, cells in small if (cell := cells[number]))])
         for number in range(len(column_labels))
     ]
-    width = ROW_LABEL_WIDTH + sum(widths) + GAP * len(widths)
+    font = ImageFont.load_default(13)
+    label_width = max(
+        [LEAST_LABEL_WIDTH, *(8 + round(font.getlength(label)) for label, _ in small)]
+    )
+    width = label_width + sum(widths) + GAP * len(widths)
     height = LABEL_HEIGHT + len(small) * (cell_height + GAP)
     sheet = Image.new("RGB", (width, height), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    lefts = [ROW_LABEL_WIDTH + sum(widths[:i]) + GAP * i for i in range(len(widths))]
+    draw = ImageDraw.Draw(sheet)
+    lefts = [label_width + sum(widths[:i]) + GAP * i for i in range(len(widths))]
     for left, label in zip(lefts, column_labels, strict=True):
         draw.text((left, 2), label, fill="black", font=font)
     for number, (label, cells) in enumerate(small):
