@@ -13,8 +13,8 @@ from splice.settings import MAX_SIZE, MIN_SIZE, Views
 FIXED_BYTES = 1_250_000_000
 """What a run takes whatever its size: libraries, the backbone and its features."""
 
-BYTES_KEPT = 430
-"""What a run keeps for each pixel of the output: both pictures, their codes and noise."""
+BYTES_KEPT = 850
+"""What a run keeps for each pixel of the output: both pictures, codes, noise, underpaintings."""
 
 BYTES_LEARNT = 3_000
 """What a step takes for each pixel that it learns from: activations of the generator, twice."""
