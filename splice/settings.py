@@ -35,7 +35,7 @@ class Meaning(Section):
     blend: float = Field(
         default=0.015,
         gt=0,
-        description="of the softmax over the corresponding patches whose mean colour a patch gets",
+        description="temperature of the softmax over the patches whose mean colour a patch gets",
     )
     light: float = Field(
         default=0.1,

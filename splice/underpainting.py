@@ -79,7 +79,7 @@ def underpainting(
     codes: Float[Tensor, "1 channels height width"],
     radius: int,
 ) -> Underpainting:
-    """The layers for a picture that is to look like a collage.
+    """The layers for a picture whose parts get other colours, and detail of a collage.
 
     Of the picture's own detail only light and dark count: its colours are those that are to go. Away
     from outlines it becomes about as strong as the collage's: grass behind a dog is no pattern of the
