@@ -1,7 +1,7 @@
 """The U-Net that paints: trained from scratch on one pair, plain or with semantic input.
 
 The plain network is the paper's (Splice, section 3.3 and supplementary; after Ulyanov et al., "Deep
-Image Prior", 2018). The semantic one gets, beside the colours of a pixel, a code of what the pixel
+Image Prior", 2018). The semantic one gets, beside the brightness of a pixel, a code of what the pixel
 shows (`splice.semantics`), so that it need not learn from scratch what is where.
 """
 
@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 PAPER_CHANNELS = (16, 32, 64, 128, 128)
+
+TINT = 1.0
+"""How far, in logits, a colour may go from the underpainting's other than by getting lighter or
+darker: a stripe may be black on white, but a grey tongue cannot become green."""
 
 
 class UNet(nn.Module):
@@ -53,7 +57,7 @@ class UNet(nn.Module):
                 faint last layer, so that training starts from mid-grey, or the underpainting, with
                 live gradients.
             underpainted: whether the last three channels of the input are logits of colours, to which
-                the network adds.
+                the network adds light as it likes, and up to `TINT` of colour.
             generator: where the randomness comes from.
         """
         super().__init__()
@@ -119,7 +123,11 @@ class UNet(nn.Module):
     ) -> Float[Tensor, "batch 3 rows width"]:
         """The colours in [0, 1] that the last maps stand for, over what the network was given there."""
         logits = self.colours(maps).float()
-        return torch.sigmoid(logits + given[:, -3:] if self.underpainted else logits)
+        if not self.underpainted:
+            return torch.sigmoid(logits)
+        light = logits.mean(1, keepdim=True)
+        tint = TINT * torch.tanh((logits - light) / TINT)
+        return torch.sigmoid(given[:, -3:] + light + tint)
 
     def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """A part of the network, of which only the inputs are kept where memory is spared."""

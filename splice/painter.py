@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splice.bands import paint_in_bands
@@ -28,6 +28,8 @@ class Painter:
     Attributes:
         network: the U-Net, with the weights of the last step.
         average: the averaged weights, in the order of the network's parameters.
+        waits: whether the host looks at every step before it changes weights; if not, the device
+            itself leaves them as they are where a loss or gradient is not finite.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Painter:
             betas=(optimiser.beta1, optimiser.beta2),
             fused=device.type in ("cpu", "cuda"),
         )
+        self.waits = device.type != "cuda"
 
     def paint(
         self, inputs: list[Float[Tensor, "1 inputs ..."]], dtype: torch.dtype
@@ -95,7 +98,9 @@ class Painter:
         with autocast_of(self.device, dtype):
             return paint_in_bands(self.network, read, height, width)
 
-    def learn(self, total: Float[Tensor, ""], progress: float, step: int, half: bool) -> bool:
+    def learn(
+        self, total: Float[Tensor, ""], progress: float, step: int, half: bool
+    ) -> Bool[Tensor, ""]:
         """One step of Adam and of the average, if everything is finite.
 
         Args:
@@ -105,14 +110,15 @@ class Painter:
             half: whether gradients are computed in float16.
 
         Returns:
-            Whether loss and gradients were finite; if not, nothing was learnt.
+            Whether loss and gradients were finite, on the device; if not, nothing was learnt.
         """
         for group in self.adam.param_groups:
             rate = self.optimiser.learning_rate
             group["lr"] = rate * factor_at(self.optimiser.schedule, progress)
         self.adam.zero_grad()
         if not total.requires_grad:
-            return True  # no term counted at this step
+            # No term counted at this step.
+            return torch.ones((), dtype=torch.bool, device=self.device)
         scale = HALF_PRECISION_SCALE if half else 1.0
         (total * scale).backward()
         weights = list(self.network.parameters())
@@ -121,15 +127,21 @@ class Painter:
             for gradient in gradients:
                 gradient.div_(scale)
         norms = torch.stack([gradient.norm() for gradient in gradients])
-        if not bool(torch.isfinite(norms.sum() + total.detach())):
-            return False
+        finite = torch.isfinite(norms.sum() + total.detach())
+        if self.waits:
+            if not bool(finite):
+                return finite
+        else:
+            # What torch's own scaler of gradients tells a fused optimiser.
+            self.adam.found_inf = (~finite).float()  # pyright: ignore[reportAttributeAccessIssue]
         self.adam.step()
         # Early on the average would still be mostly the first weights.
         kept = min(self.generator.average, (step + 1) / (step + 10))
         with torch.no_grad():
             for average, weight in zip(self.average, weights, strict=True):
-                average.lerp_(weight, 1 - kept)
-        return True
+                learnt = weight if self.waits else torch.where(finite, weight, average)
+                average.lerp_(learnt, 1 - kept)
+        return finite
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:

@@ -125,7 +125,7 @@ class GeneratorSettings(Section):
         "deviation 1; 0 leaves it out",
     )
     underpainting: int = Field(
-        default=8,
+        default=20,
         ge=0,
         le=64,
         description="radius, in pixels of a picture with a short side of 256, of what counts as "

@@ -190,6 +190,6 @@ class Objective(Section):
     closeups: CloseupTerm = CloseupTerm(weight=2.0, every=2, first=1)
     edges: EdgeTerm = EdgeTerm(weight=4.0)
     colour: ColourTerm = ColourTerm(weight=3.0, cells=128, schedule=((0.0, 1.0), (0.5, 0.0)))
-    chroma: ColourTerm = ColourTerm(weight=4.0, cells=32)
+    chroma: ColourTerm = ColourTerm(weight=12.0, cells=32)
     detail: DetailTerm = DetailTerm(weight=2.0)
     patches: PatchTerm = PatchTerm(weight=8.0, schedule=((0.0, 1.0), (0.5, 1.0), (1.0, 0.4)))

@@ -17,6 +17,7 @@ from torch import Tensor
 from splice import objective
 from splice.detail import detail_term
 from splice.errors import RunError
+from splice.failures import FailedSteps, Outcome
 from splice.features import Features, FrozenViT, self_similarity
 from splice.memory import in_one_piece, is_out_of_memory, let_go, spares
 from splice.painter import Painter, batched
@@ -49,7 +50,7 @@ class Step:
         losses: each term as it is summed, weight and schedule included, and their sum "total";
             scalars on the device, which a reader waits for.
         seconds: that the step took on the host.
-        skipped: whether a loss or gradient was not finite, and nothing was learnt.
+        learnt: whether loss and gradients were finite; if not, nothing was learnt.
         precision: of the matrix products: "float32", "bfloat16" or "float16".
         note: what has changed in the way that the run works, in a sentence, when it has.
     """
@@ -58,9 +59,14 @@ class Step:
     steps: int
     losses: Mapping[str, Float[Tensor, ""]]
     seconds: float
-    skipped: bool
+    learnt: Outcome
     precision: str
     note: str = ""
+
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing was learnt, which a reader waits for."""
+        return not self.learnt
 
 
 class Transfer:
@@ -104,7 +110,7 @@ class Transfer:
         # Views are drawn on the host, so that their sizes are known without asking the device.
         views = torch.Generator().manual_seed(settings.seed)
         self.noise = torch.Generator(self.device).manual_seed(settings.seed)
-        self.skipped_in_a_row = 0
+        self.failed = FailedSteps(self.device)
         pictures = (self.structure, self.appearance)
         self.prepared = Preparation(*pictures, settings, self.first_vit)
         self.targets = Targets(*pictures, settings, self.vit, vit, views)
@@ -136,7 +142,7 @@ class Transfer:
             self._survive(learnt)
             seconds = time.perf_counter() - begun
             steps, note, self._note = self.settings.steps, self._note, ""
-            yield Step(self.step, steps, losses, seconds, not learnt, precision, note)
+            yield Step(self.step, steps, losses, seconds, learnt, precision, note)
 
     @property
     def progress(self) -> float:
@@ -281,12 +287,17 @@ class Transfer:
         role: Role,
         detail: Float[Tensor, "1 3 height width"] | None = None,
     ) -> Float[Tensor, "1 inputs height width"]:
-        """What the generator gets of a view: colours, meaning, noise, collage and underpainting."""
+        """What the generator gets of a view: light and dark, meaning, noise, collage and underpainting.
+
+        The colours of the picture are those that are to go, and would leave stains.
+        """
         if self.settings.generator.input == "image":
             return image
         # Convolutions would round it themselves, and keep both.
-        colours = (image * 2 - 1).to(self.dtype, memory_format=torch.channels_last)
-        parts = [colours, self.prepared.conditions(role, view, self.dtype)]
+        light = (objective.brightness(image) * 2 - 1).to(
+            self.dtype, memory_format=torch.channels_last
+        )
+        parts = [light, self.prepared.conditions(role, view, self.dtype)]
         if self.settings.generator.underpainted:
             ground = self.prepared.underpaintings[role].logits(view, detail)
             parts.append(ground.to(self.dtype, memory_format=torch.channels_last))
@@ -305,7 +316,7 @@ class Transfer:
         seen = [resize_to_patches(image, patch, *sides) for image in compared]
         return batched(lambda images: self.vit(images, **wanted, short_side=None), seen)
 
-    def _learn(self, views: Tensor, noise: Tensor) -> tuple[dict[str, Float[Tensor, ""]], bool]:
+    def _learn(self, views: Tensor, noise: Tensor) -> tuple[dict[str, Float[Tensor, ""]], Outcome]:
         """The terms of the next step, and whether they were finite and the painter learnt from them.
 
         Args:
@@ -318,7 +329,7 @@ class Transfer:
         losses = self.losses()
         half = self.dtype == torch.float16
         learnt = self.painter.learn(losses["total"], self.progress, self.step, half)
-        return {name: loss.detach() for name, loss in losses.items()}, learnt
+        return {name: loss.detach() for name, loss in losses.items()}, Outcome.of(learnt)
 
     def _within_memory(self, work: Callable[[], T]) -> T:
         """What the work gives; if memory runs out, it is done once more while memory is spared."""
@@ -349,17 +360,17 @@ class Transfer:
         """What a term on features is divided by."""
         return self.targets.scales[kind, block] if self.settings.objective.calibrated else 1.0
 
-    def _survive(self, learnt: bool) -> None:
+    def _survive(self, learnt: Outcome) -> None:
         """Counts steps that failed in a row, and does something about it."""
-        self.skipped_in_a_row = 0 if learnt else self.skipped_in_a_row + 1
-        if self.skipped_in_a_row >= SKIPS_TO_GIVING_UP:
+        self.failed.add(learnt)
+        if self.failed.in_a_row >= SKIPS_TO_GIVING_UP:
             raise RunError(
                 f"{SKIPS_TO_GIVING_UP} steps in a row, up to step {self.step}, had a loss or "
                 "gradient that is not finite; a lower --optimiser.learning-rate may help."
             )
-        if self.skipped_in_a_row >= SKIPS_TO_FULL_PRECISION and self.dtype != torch.float32:
+        if self.failed.in_a_row >= SKIPS_TO_FULL_PRECISION and self.dtype != torch.float32:
             self._compute_in(torch.float32)
-            failed = f"{self.skipped_in_a_row} steps in a row were not finite"
+            failed = f"{self.failed.in_a_row} steps in a row were not finite"
             self._note = f"{failed}; the run goes on in float32"
 
     def _compute_in(self, dtype: torch.dtype) -> None:
@@ -370,9 +381,10 @@ class Transfer:
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on, flat: tensors and plain values by name."""
+        self.failed.read()
         return {
             "step": self.step,
-            "skipped_in_a_row": self.skipped_in_a_row,
+            "skipped_in_a_row": self.failed.in_a_row,
             "precision": str(self.dtype).removeprefix("torch."),
             "views": self.targets.random.get_state(),
             "noise": self.noise.get_state(),
@@ -386,7 +398,8 @@ class Transfer:
             KeyError, RuntimeError: it is not the state of such a run.
         """
         self.painter.restore(state)
-        self.step, self.skipped_in_a_row = int(state["step"]), int(state["skipped_in_a_row"])
+        self.step, self.failed = int(state["step"]), FailedSteps(self.device)
+        self.failed.in_a_row = int(state["skipped_in_a_row"])
         self._compute_in(getattr(torch, state["precision"]))
         self.targets.random.set_state(state["views"].cpu())
         self.noise.set_state(state["noise"].cpu())

@@ -21,13 +21,13 @@ from splice.objective import brightness, means_around, outlines_of
 from splice.scales import SHORT_SIDE, shrunk, times_larger
 from splice.views import View
 
-TOLERANCE = 0.01
+TOLERANCE = 0.2
 """Variance of colour below which a window counts as flat, and what is in it as detail."""
 
 AROUND, OUTLINE_AROUND = 4, 3
 """Radius of the windows in which detail is compared, and outlines are sought, at `SHORT_SIDE`."""
 
-OWN = 4
+OWN = 2
 """How many times stronger a collage's detail must be than the picture's own for half of each."""
 
 FAINT = 1e-4

@@ -188,14 +188,20 @@ def test_how_the_first_weights_are_spread():
     assert float((rectifier(x) - 0.5).detach().abs().max()) < 0.15
 
 
-def test_an_underpainted_network_adds_to_the_last_channels():
+def test_an_underpainted_network_adds_light_to_the_last_channels_and_a_little_tint():
     network = UNet(5, start="rectifier", underpainted=True, generator=tiny.generator(1))
     plain = UNet(5, start="rectifier", generator=tiny.generator(1))
+    for each in (network, plain):
+        torch.nn.init.normal_(each.colours.weight, 0.0, 0.5, tiny.generator(3))
     x = torch.randn(2, 5, 65, 70, generator=tiny.generator(2))
-    expected = torch.sigmoid(torch.logit(plain(x).double()) + x[:, 2:].double())
-    torch.testing.assert_close(network(x).double(), expected, atol=1e-5, rtol=0)
+    added = torch.logit(plain.double()(x.double()))
+    light = sum(added[:, i] for i in range(3))[:, None] / 3
+    tint = (added - light).detach()
+    assert tint.abs().max() > 1.5
+    expected = torch.sigmoid(x[:, 2:].double() + light + (1 - 2 / (torch.exp(2 * tint) + 1)))
+    torch.testing.assert_close(network.double()(x.double()), expected, atol=1e-5, rtol=0)
     torch.nn.init.zeros_(network.colours.weight)
-    torch.testing.assert_close(network(x), x[:, 2:].sigmoid())
+    torch.testing.assert_close(network(x.double()), x[:, 2:].double().sigmoid())
 
 
 def test_colours_stay_in_range_whatever_the_weights():

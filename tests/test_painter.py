@@ -84,9 +84,11 @@ def test_it_learns():
 
 
 @pytest.mark.robustness
+@pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("failure", ["nan loss", "infinite loss", "nan gradient"])
-def test_a_step_that_is_not_finite_teaches_nothing(failure):
+def test_a_step_that_is_not_finite_teaches_nothing(failure, waits):
     painter = make()
+    painter.waits = waits
     learn(painter, range(2))
     before = snapshot(painter)
     if failure == "nan loss":

@@ -128,7 +128,7 @@ def test_detail_is_what_the_smooth_part_of_the_recoloured_picture_leaves():
     for seed in range(5):
         image, detail = change(appearance, entire(appearance), tiny.generator(seed))
         assert float(image.min()) > 0 and float(image.max()) < 1, "nothing is cut off"
-        expected = image - smooth_part(image, appearance, 8)
+        expected = image - smooth_part(image, appearance, 20)
         torch.testing.assert_close(detail, expected, atol=1e-5, rtol=0)
         part = View(4, 8, 20, 24, flip=True)
         # Contrast is stretched about the mean of what is seen: no difference of detail.

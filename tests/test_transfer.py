@@ -43,6 +43,10 @@ def make(
     return Transfer(*pair, settings or tiny.settings(), vit)
 
 
+def luma(image: Tensor) -> Tensor:
+    return torch.tensordot(torch.tensor([0.299, 0.587, 0.114]), image, ([0], [1]))[:, None]
+
+
 def run(transfer: Transfer) -> list:
     return list(transfer.steps())
 
@@ -133,7 +137,7 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
             part = conditions[role][:, :, rows, view.left : view.left + view.width]
             part = part.flip(-1) if view.flip else part
             ground = twin.prepared.underpaintings[role].logits(view, detail)
-            return twin.painter.network(torch.cat([2 * image - 1, part, ground], 1))
+            return twin.painter.network(torch.cat([2 * luma(image) - 1, part, ground], 1))
 
         def see(image: Tensor):
             return vit(
@@ -182,7 +186,7 @@ def test_the_sum_of_all_terms_on_the_same_views(vit):
         target = structure.view.cut(twin.prepared.colours["structure"])
         cells = [torch.nn.functional.adaptive_avg_pool2d(x, 32) for x in (output, target)]
         shades = [x - 0.299 * x[:, :1] - 0.587 * x[:, 1:2] - 0.114 * x[:, 2:] for x in cells]
-        expected["chroma"] = 4 * (shades[0] - shades[1]).abs().mean()
+        expected["chroma"] = 12 * (shades[0] - shades[1]).abs().mean()
         if not whole:
             part = twin.prepared.closeups.draw(output, twin.targets.random)
             expected["closeups"] = 2 * 2 * closeups(twin, output, structure.view, part)
@@ -417,7 +421,8 @@ def test_the_picture_is_the_average_s_and_changes_nothing(vit):
             "structure", entire(STRUCTURE[None]), transfer.dtype
         )
         ground = transfer.prepared.underpaintings["structure"].logits(entire(STRUCTURE[None]))
-        expected = network(torch.cat([2 * STRUCTURE[None] - 1, conditions, ground], 1))[0]
+        light = 2 * luma(STRUCTURE[None]) - 1
+        expected = network(torch.cat([light, conditions, ground], 1))[0]
     torch.testing.assert_close(picture, expected)
 
 

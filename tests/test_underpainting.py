@@ -12,9 +12,9 @@ from splice.underpainting import Underpainting, smooth_part, underpainting
 from splice.views import View, entire
 
 
-def test_the_smooth_part_is_a_guided_filter_of_eight_pixels_at_256():
+def test_the_smooth_part_is_a_guided_filter_whose_windows_grow_with_the_picture():
     guide, maps = tiny.picture(128, 160, 1)[None], tiny.picture(128, 160, 2)[None]
-    expected = guided_upsampling(maps, guide, 4, 0.01)
+    expected = guided_upsampling(maps, guide, 4, 0.2)
     torch.testing.assert_close(smooth_part(maps, guide, 8), expected)
     assert not torch.allclose(smooth_part(maps, guide, 16), expected, atol=1e-3)
 
@@ -54,7 +54,7 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
     picture = pictures[role == "appearance"]
     collage, layers = prepared.collages[role], prepared.underpaintings[role]
     colours = prepared.colours[role]
-    smooth = [guided_upsampling(x, picture, 2, 0.01) for x in (collage, picture)]
+    smooth = [guided_upsampling(x, picture, 5, 0.2) for x in (collage, picture)]
     theirs, own = (
         (x - y)[0].double().numpy() for x, y in zip((collage, picture), smooth, strict=True)
     )
@@ -77,7 +77,7 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
         change = around(codes, row, column, 3).reshape(len(codes), -1).var(1).mean()
         outline = change / (change + 0.05)
         taken = whole[row, column] ** 2 * (1 - outline) * strength[0]
-        taken /= strength[0] + 4 * strength[1] + 1e-4
+        taken /= strength[0] + 2 * strength[1] + 1e-4
         stronger = np.sqrt((strength[0] + 1e-4) / (strength[1] + 1e-4))
         share = (1 - taken) * (outline + (1 - outline) * np.clip(stronger, 0.25, 2))
         detail = taken * theirs[:, row, column] + share * luma(own[:, row, column])
