@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 PAPER_CHANNELS = (16, 32, 64, 128, 128)
 
-TINT = 1.0
+TINT = 0.3
 """How far, in logits, a colour may go from the underpainting's other than by getting lighter or
 darker: a stripe may be black on white, but a grey tongue cannot become green."""
 
