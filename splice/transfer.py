@@ -1,12 +1,12 @@
 """The optimisation of one pair: a generator learns to paint one picture in the look of the other.
 
 Read top to bottom, this is the whole method: views of both pictures go through the generator, its
-outputs through the frozen ViT, and the terms of the objective say what is wrong with them. The loop
-yields a small record after every step to whoever watches.
+outputs through the frozen ViT, and the terms of the objective (`splice.view_terms`) say what is wrong
+with them. The loop yields a small record after every step to whoever watches.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,19 +15,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice import objective
-from splice.detail import detail_term
 from splice.errors import RunError
 from splice.failures import FailedSteps, Outcome
-from splice.features import Features, FrozenViT, self_similarity
+from splice.features import FrozenViT
 from splice.memory import in_one_piece, is_out_of_memory, let_go, spares
-from splice.painter import Painter, batched
-from splice.patch_grid import resize_to_patches
+from splice.painter import Painter
 from splice.precision import precision_of
 from splice.preparation import Preparation
-from splice.scales import Levels, shrunk
 from splice.settings import Settings
 from splice.targets import Role, Target, Targets
 from splice.terms import Objective, Term
+from splice.view_terms import ViewTerms
 from splice.views import View
 
 TERMS = tuple(name for name, value in Objective() if isinstance(value, Term))
@@ -114,6 +112,7 @@ class Transfer:
         pictures = (self.structure, self.appearance)
         self.prepared = Preparation(*pictures, settings, self.first_vit)
         self.targets = Targets(*pictures, settings, self.vit, vit, views)
+        self._view_terms = ViewTerms(settings, self.prepared, self.targets, self.noise)
         sizes = [(picture.shape[-2], picture.shape[-1]) for picture in pictures]
         if any(spares(height, width, settings.views) for height, width in sizes):
             self.spare_memory()
@@ -199,7 +198,7 @@ class Transfer:
         self, structure: Target, appearance: Target, weights: Mapping[str, float]
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms of one view of each picture, unweighted."""
-        terms, last = self.settings.objective, self.targets.vit.blocks
+        terms = self.settings.objective
         inputs = [self._input(structure.image, structure.view, "structure")]
         if {"identity", "pixel_identity"} & weights.keys():
             source, detail = appearance.image, None
@@ -208,77 +207,7 @@ class Transfer:
             inputs.append(self._input(source, appearance.view, "appearance", detail))
         painted = self.painter.paint(inputs, self.dtype)
         del inputs  # the generator keeps what it needs
-        output, reconstruction = painted[0], painted[-1]
-        levels = Levels(output)
-        features = self._look([output, reconstruction], weights)
-        values: dict[str, Tensor] = {}
-        if "appearance" in weights:
-            values["appearance"] = _mean(
-                objective.appearance_term(features[0].cls[block], appearance.features.cls[block])
-                / self._scale("cls", block)
-                for block in self.targets.blocks(terms.appearance.depths)
-            )
-        if "structure" in weights:
-            assert structure.similarity is not None
-            similarity = self_similarity(features[0].keys[last])
-            difference = objective.structure_term(similarity, structure.similarity)
-            values["structure"] = difference / self._scale("similarity", last)
-        if "identity" in weights:
-            keys = appearance.features.keys[last]
-            difference = objective.identity_term(features[1].keys[last], keys)
-            values["identity"] = difference / self._scale("keys", last)
-        if "pixel_identity" in weights:
-            values["pixel_identity"] = objective.pixel_term(reconstruction, appearance.image)
-        if "local" in weights:
-            keys = [each.features.keys[last][0, 1:] for each in (structure, appearance)]
-            meaning = objective.semantic_cost(keys[0], keys[1])
-            values["local"] = _mean(
-                objective.local_term(
-                    features[0].tokens[block][0],
-                    appearance.features.tokens[block][0],
-                    meaning,
-                    terms.local.semantics,
-                )
-                for block in self.targets.blocks(terms.local.depths)
-            )
-        if "closeups" in weights:
-            closeups = self.prepared.closeups
-            part = closeups.draw(output, self.targets.random)
-            values["closeups"] = closeups(output, structure.view, part, self.vit)
-        if "edges" in weights:
-            values["edges"] = self._edges(levels, structure)
-        if {"colour", "chroma"} & weights.keys():
-            wanted = structure.view.cut(self.prepared.colours["structure"])
-            if "colour" in weights:
-                values["colour"] = objective.colour_term(output, wanted, terms.colour.cells)
-            if "chroma" in weights:
-                values["chroma"] = objective.chroma_term(output, wanted, terms.chroma.cells)
-        if "detail" in weights:
-            values["detail"] = _mean(
-                detail_term(
-                    levels[scale],
-                    shrunk(structure.view.cut(wanted), scale),
-                    terms.detail.cells,
-                )
-                for scale, wanted in self.prepared.details.items()
-            )
-        if "patches" in weights:
-            values["patches"] = self.prepared.patches(levels, structure.view, self.noise)
-        return values
-
-    def _edges(self, output: Levels, structure: Target) -> Float[Tensor, ""]:
-        """The structure image's outlines that the output of a view has lost, the mean of all scales."""
-        terms, view = self.settings.objective.edges, structure.view
-        turned, losses = view.cut(self.prepared.turned), []
-        for scale, outlines in self.prepared.outlines.items():
-            maps = (structure.image, view.cut(outlines), turned)
-            theirs, outlined, light = (shrunk(each, scale) for each in maps)
-            losses.append(
-                objective.edge_term(
-                    output[scale], theirs, outlined, light, terms.radius, terms.contrast
-                )
-            )
-        return _mean(losses) if losses else output.picture.sum() * 0
+        return self._view_terms(painted[0], painted[-1], structure, appearance, weights)
 
     def _input(
         self,
@@ -302,19 +231,6 @@ class Transfer:
             ground = self.prepared.underpaintings[role].logits(view, detail)
             parts.append(ground.to(self.dtype, memory_format=torch.channels_last))
         return torch.cat(parts, 1)
-
-    def _look(self, outputs: list[Tensor], weights: Mapping[str, float]) -> list[Features]:
-        """Features of the output, and of the reconstruction where a term asks for them.
-
-        Views of different sizes are one batch if they are seen at the same size.
-        """
-        wanted = self.targets.wanted(weights.keys())
-        if not any(wanted.values()):
-            return []
-        patch, sides = self.vit.patch, (self.settings.seen.short_side, self.settings.seen.long_side)
-        compared = outputs if "identity" in weights else outputs[:1]
-        seen = [resize_to_patches(image, patch, *sides) for image in compared]
-        return batched(lambda images: self.vit(images, **wanted, short_side=None), seen)
 
     def _learn(self, views: Tensor, noise: Tensor) -> tuple[dict[str, Float[Tensor, ""]], Outcome]:
         """The terms of the next step, and whether they were finite and the painter learnt from them.
@@ -355,10 +271,6 @@ class Transfer:
         if hasattr(self, "painter"):
             self.painter.network.sparing = True
         let_go(self.device)
-
-    def _scale(self, kind: str, block: int) -> float:
-        """What a term on features is divided by."""
-        return self.targets.scales[kind, block] if self.settings.objective.calibrated else 1.0
 
     def _survive(self, learnt: Outcome) -> None:
         """Counts steps that failed in a row, and does something about it."""
@@ -403,7 +315,3 @@ class Transfer:
         self._compute_in(getattr(torch, state["precision"]))
         self.targets.random.set_state(state["views"].cpu())
         self.noise.set_state(state["noise"].cpu())
-
-
-def _mean(values: Iterable[Tensor]) -> Float[Tensor, ""]:
-    return torch.stack(list(values)).mean()
