@@ -19,7 +19,7 @@ from splice.noise import octave_noise
 from splice.patches import MatchedPatches
 from splice.recolour import Recolouring
 from splice.scales import scales_for, shrunk
-from splice.semantics import Semantics, find_semantics, shared_tint, transported
+from splice.semantics import Semantics, find_semantics, transported
 from splice.settings import Settings
 from splice.targets import Role
 from splice.underpainting import Underpainting, underpainting
@@ -115,7 +115,6 @@ class Preparation:
     def colours(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
         """The mean colours of the parts that correspond, in [0, 1], with the pictures' outlines.
 
-        Patches that mean the same share their tint, see `semantics.shared_tint`.
         The appearance image itself gets those of its other parts, without its patterns.
         """
         found, meaning = self.semantics, self.settings.meaning
@@ -125,7 +124,6 @@ class Preparation:
         for role, picture in self._pictures.items():
             matches = matching(alike[role], meaning.blend, meaning.reach)
             means = transported(self.appearance, matches, found.grid(role), grid)
-            means = shared_tint(means, found.keys(role))
             fine = guided_upsampling(means, picture, meaning.radius, meaning.tolerance)
             colours[role] = fine.clamp(0, 1)
         return colours

@@ -21,9 +21,6 @@ from splice.settings import Meaning
 LIKENESS = 0.1
 """Temperature of the softmax of cosines that says which patches of a picture mean the same."""
 
-TINT_AROUND = 3.0
-"""Deviation, in patches, of the distance within which those share their tint."""
-
 
 @dataclass(frozen=True)
 class Semantics:
@@ -33,8 +30,8 @@ class Semantics:
     and lie in memory channels last, where pixels are looked up.
     `similarity` is the cosine of keys, each picture's centred on their own mean, less `Meaning.light`
     times the difference of their `relative_light`, and then the mean of that over the patches around;
-    structure patches by appearance patches, patches row by row over the grids. `structure_keys` and
-    `appearance_keys` are the keys of that cosine, of length 1.
+    structure patches by appearance patches, patches row by row over the grids. `appearance_keys`
+    are the keys of that cosine, of length 1.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
@@ -42,7 +39,6 @@ class Semantics:
     similarity: Float[Tensor, "structure_patches appearance_patches"]
     structure_grid: tuple[int, int]
     appearance_grid: tuple[int, int]
-    structure_keys: Float[Tensor, "structure_patches key_channels"]
     appearance_keys: Float[Tensor, "appearance_patches key_channels"]
 
     def codes(self, role: str) -> Float[Tensor, "1 channels ..."]:
@@ -52,10 +48,6 @@ class Semantics:
     def grid(self, role: str) -> tuple[int, int]:
         """Rows and columns of the patches of the "structure" or the "appearance" image."""
         return self.structure_grid if role == "structure" else self.appearance_grid
-
-    def keys(self, role: str) -> Float[Tensor, "patches key_channels"]:
-        """The keys of the patches of the "structure" or the "appearance" image, of length 1."""
-        return self.structure_keys if role == "structure" else self.appearance_keys
 
     def structure_patch(
         self, top: Float[Tensor, "*points"], left: Float[Tensor, "*points"]
@@ -104,7 +96,7 @@ def find_semantics(
     unlike = (light[0][:, None] - light[1]).abs()
     single = unit[0] @ unit[1].T - settings.light * unlike
     similarity = neighbourhood_consensus(single, grids[0], grids[1], settings.around)
-    return Semantics(codes[0], codes[1], similarity, grids[0], grids[1], unit[0], unit[1])
+    return Semantics(codes[0], codes[1], similarity, grids[0], grids[1], unit[1])
 
 
 def relative_light(
@@ -145,27 +137,6 @@ def transported(
     """What each patch of `grid` gets, on the mean, of the other picture's colours or other maps."""
     means = F.interpolate(maps, size=other_grid, mode="area")[0].flatten(1)
     return (means @ matches.T).reshape(1, -1, *grid)
-
-
-def shared_tint(
-    colours: Float[Tensor, "1 3 rows columns"], keys: Float[Tensor, "patches channels"]
-) -> Float[Tensor, "1 3 rows columns"]:
-    """Colours of patches whose tint is that of the patches around that mean the same.
-
-    A patch in a wood that is matched with the sky is a blue stain, but its like beside it are green.
-    Brightness stays each patch's own, or stripes and patches of a coat would go.
-
-    Args:
-        colours: of the patches of a picture.
-        keys: of length 1, each patch's, row by row.
-    """
-    rows, columns = colours.shape[-2:]
-    row = torch.arange(rows, device=keys.device).repeat_interleave(columns)
-    column = torch.arange(columns, device=keys.device).repeat(rows)
-    away = (row[:, None] - row).square() + (column[:, None] - column).square()
-    share = (keys @ keys.T / LIKENESS - away / (2 * TINT_AROUND**2)).softmax(-1)
-    shared = (colours[0].flatten(1) @ share.T).reshape(colours.shape)
-    return shared + brightness(colours - shared)
 
 
 def _whitened(keys: list[Tensor], channels: int) -> list[Tensor]:
