@@ -7,58 +7,55 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def neighbourhood_consensus(
-    similarity: Float[Tensor, "patches others"],
+def around(
+    likeness: Float[Tensor, "2 patches others"],
     grid: tuple[int, int],
     other_grid: tuple[int, int],
     radius: int,
-) -> Float[Tensor, "patches others"]:
+) -> Float[Tensor, "2 patches others"]:
     """How alike patches are together with what is around them.
 
-    The patch to the left is compared with the one to the left, and so on; or, since things face either
-    way, with the one to the right, whichever is more alike. By itself a patch of a white cheek may find
-    any white fur; together with its surroundings it finds the cheek. (The idea, with weights that are
-    learnt: Rocco et al., "Neighbourhood Consensus Networks", NeurIPS 2018.)
+    The patch to the left is compared with the one to the left, and so on; in the mirror, with the one
+    to the right. By itself a patch of a white cheek may find any white fur; together with its
+    surroundings it finds the cheek. (The idea, with weights that are learnt: Rocco et al.,
+    "Neighbourhood Consensus Networks", NeurIPS 2018.)
 
     Args:
-        similarity: of single patches; rows and columns run over the grids row by row.
+        likeness: of single patches as they are (0), and with the other picture's in the mirror (1);
+            rows and columns run over the grids row by row.
         grid: rows and columns of the patches.
         other_grid: those of the other picture's.
         radius: in patches; 0 leaves everything as it is.
 
     Returns:
-        The larger of two weighted means over moves of both patches by up to `radius` rows and columns,
-        with weights that fall with distance as a normal distribution of deviation 2/3 `radius`. Moves
-        that leave either grid do not count.
+        Weighted means over moves of both patches by up to `radius` rows and columns, with weights that
+        fall with distance as a normal distribution of deviation 2/3 `radius`. Moves that leave either
+        grid do not count.
     """
     if radius == 0:
-        return similarity
-    joint = similarity.reshape(*grid, *other_grid)
-    found = mean_around(joint, radius)
-    mirrored = mean_around(joint.flip(3), radius).flip(3)
-    return torch.maximum(found, mirrored).reshape(similarity.shape)
+        return likeness
+    straight, mirrored = likeness.reshape(2, *grid, *other_grid)
+    found = mean_around(straight, radius)
+    turned = mean_around(mirrored.flip(3), radius).flip(3)
+    return torch.stack([found, turned]).reshape(likeness.shape)
 
 
 def mean_around(
-    joint: Float[Tensor, "rows columns other_rows other_columns"], radius: int, itself: bool = True
+    joint: Float[Tensor, "rows columns other_rows other_columns"], radius: int
 ) -> Float[Tensor, "rows columns other_rows other_columns"]:
-    """Weighted means over moves of both patches, see `neighbourhood_consensus`.
+    """Weighted means over moves of both patches, see `around`.
 
     Args:
         joint: a value for every two patches.
         radius: most rows and columns of a move.
-        itself: whether the value that is not moved counts; 0 is the mean of nothing.
     """
     # Weights are products of one for rows and one for columns, so each can be summed by itself.
     beside = _moved(joint, 1, radius)
-    sums = beside + _moved(joint + beside, 0, radius)
+    sums = joint + beside + _moved(joint + beside, 0, radius)
     ones = torch.ones_like(joint[:, :1, :, :1])
     rows = _moved(ones, 0, radius)
     columns = _moved(torch.ones_like(joint[:1, :, :1]), 1, radius)
-    weights = columns + rows * (1 + columns)
-    if itself:
-        sums, weights = sums + joint, weights + 1
-    return sums / weights.clamp_min(torch.finfo(weights.dtype).tiny)
+    return sums / ((1 + rows) * (1 + columns))
 
 
 def _moved(

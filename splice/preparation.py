@@ -4,19 +4,19 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from splice import objective
 from splice.closeups import Closeups
-from splice.collage import CODES, agreement, coherent_matches, disordered, elsewhere, laid_out
-from splice.consensus import neighbourhood_consensus
+from splice.collage import CODES, elsewhere, laid_out, staying
+from splice.correspondence import Correspondence, correspondence
 from splice.detail import detail_energy
 from splice.features import FrozenViT
 from splice.guided_filter import guided_upsampling
-from splice.matching import matching
 from splice.noise import octave_noise
 from splice.patches import MatchedPatches
+from splice.placement import Placement, unmoved
 from splice.recolour import Recolouring
 from splice.scales import scales_for, shrunk
 from splice.semantics import Semantics, find_semantics, transported
@@ -86,44 +86,49 @@ class Preparation:
     @cached_property
     def matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:
         """How likely the look of each structure patch comes from each appearance patch."""
-        found = self.semantics
-        return self._matches(found.similarity, found.structure_grid)
+        return self._correspondences["structure"].matches
 
     @cached_property
-    def chosen(self) -> dict[Role, Int[Tensor, " patches"]]:
-        """The appearance image's patch that goes where each patch of the two pictures is.
+    def _correspondences(self) -> dict[Role, Correspondence]:
+        """Of each picture with the appearance image, of that itself with its other parts."""
+        found, grid = self.semantics, self.semantics.appearance_grid
+        likeness = {
+            "structure": found.likeness,
+            "appearance": elsewhere(found.own_likeness, grid),
+        }
+        return {
+            role: correspondence(
+                likeness[role], found.codes(role), found.grid(role), grid, self.settings.meaning
+            )
+            for role in self._pictures
+        }
 
-        Of the appearance image itself, half are others, see `disordered`.
+    @cached_property
+    def placements(self) -> dict[Role, Placement]:
+        """Where in the appearance image the patches of the two pictures lie.
+
+        Half of the appearance image's own are where they are, and the others elsewhere.
         """
         grid = self.semantics.appearance_grid
-        others = disordered(
-            self._alike,
-            grid,
-            lambda similarity: self._matches(similarity, grid),
-            torch.Generator().manual_seed(self.settings.seed),
-        )
-        return {"structure": self.matches.argmax(1), "appearance": others}
-
-    @cached_property
-    def _alike(self) -> Float[Tensor, "appearance_patches appearance_patches"]:
-        """The similarity of the appearance image's patches with each other."""
-        found, grid = self.semantics, self.semantics.appearance_grid
-        alike = found.appearance_keys @ found.appearance_keys.T
-        return neighbourhood_consensus(alike, grid, grid, self.settings.meaning.around)
+        placed: dict[Role, Placement] = {
+            role: found.placement for role, found in self._correspondences.items()
+        }
+        stay = staying(grid, torch.Generator().manual_seed(self.settings.seed))
+        device = self.appearance.device
+        own = unmoved(grid, device).where(stay.to(device), placed["appearance"])
+        return {**placed, "appearance": own}
 
     @cached_property
     def colours(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
         """The mean colours of the parts that correspond, in [0, 1], with the pictures' outlines.
 
-        The appearance image itself gets those of its other parts, without its patterns.
+        The appearance image itself gets those of its other parts.
         """
         found, meaning = self.semantics, self.settings.meaning
-        grid = found.appearance_grid
-        alike = {"structure": found.similarity, "appearance": elsewhere(self._alike, grid)}
         colours: dict[Role, Tensor] = {}
         for role, picture in self._pictures.items():
-            matches = matching(alike[role], meaning.blend, meaning.reach)
-            means = transported(self.appearance, matches, found.grid(role), grid)
+            matches = self._correspondences[role].matches
+            means = transported(self.appearance, matches, found.grid(role), found.appearance_grid)
             fine = guided_upsampling(means, picture, meaning.radius, meaning.tolerance)
             colours[role] = fine.clamp(0, 1)
         return colours
@@ -131,16 +136,16 @@ class Preparation:
     @cached_property
     def collages(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
         """Pieces of the appearance image where the parts are that correspond, in [0, 1]."""
-        found, codes = self.semantics, self.semantics.appearance_codes
+        found = self.semantics
         return {
             role: laid_out(
                 self.appearance,
-                codes,
-                chosen,
-                (found.grid(role), found.appearance_grid),
+                found.appearance_codes,
+                placed,
+                found.appearance_grid,
                 found.codes(role),
             )
-            for role, chosen in self.chosen.items()
+            for role, placed in self.placements.items()
         }
 
     @cached_property
@@ -152,20 +157,12 @@ class Preparation:
                 picture,
                 self.colours[role],
                 self.collages[role],
-                agreement(self.chosen[role], found.grid(role), found.appearance_grid[1]),
+                self.placements[role].agreement(),
                 found.codes(role)[:, :CODES].float(),
                 radius,
             )
             for role, picture in self._pictures.items()
         }
-
-    def _matches(
-        self, similarity: Float[Tensor, "patches others"], grid: tuple[int, int]
-    ) -> Float[Tensor, "patches others"]:
-        meaning, other_grid = self.settings.meaning, self.semantics.appearance_grid
-        return coherent_matches(
-            similarity, grid, other_grid, meaning.temperature, meaning.reach, meaning.coherence
-        )
 
     @cached_property
     def outlines(self) -> dict[float, Float[Tensor, "1 1 height width"]]:

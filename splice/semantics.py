@@ -5,6 +5,7 @@ a few channels: the same part gets the same code in both. The coarse grid of pat
 pixels by a guided filter, so that codes change where the picture has edges.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splice.consensus import neighbourhood_consensus
-from splice.features import FrozenViT
+from splice.consensus import around
+from splice.features import Features, FrozenViT
 from splice.guided_filter import guided_upsampling
-from splice.objective import brightness
 from splice.settings import Meaning
-
-LIKENESS = 0.1
-"""Temperature of the softmax of cosines that says which patches of a picture mean the same."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +25,23 @@ class Semantics:
 
     `structure_codes` and `appearance_codes` have variance 1 per channel over both pictures,
     and lie in memory channels last, where pixels are looked up.
-    `similarity` is the cosine of keys, each picture's centred on their own mean, less `Meaning.light`
-    times the difference of their `relative_light`, and then the mean of that over the patches around;
-    structure patches by appearance patches, patches row by row over the grids. `appearance_keys`
-    are the keys of that cosine, of length 1.
+    `likeness` is how much structure patches mean the same as appearance patches as they are (0), and as
+    those look in the mirror (1): the mean cosine of keys of several blocks, each picture's centred on
+    their own mean, and the mean of that over the patches around. `own_likeness` is that of appearance
+    patches with each other. Patches run row by row over the grids.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
     appearance_codes: Float[Tensor, "1 channels rows columns"]
-    similarity: Float[Tensor, "structure_patches appearance_patches"]
+    likeness: Float[Tensor, "2 structure_patches appearance_patches"]
+    own_likeness: Float[Tensor, "2 appearance_patches appearance_patches"]
     structure_grid: tuple[int, int]
     appearance_grid: tuple[int, int]
-    appearance_keys: Float[Tensor, "appearance_patches key_channels"]
+
+    @property
+    def similarity(self) -> Float[Tensor, "structure_patches appearance_patches"]:
+        """The likeness of patches, whichever way they face."""
+        return self.likeness.amax(0)
 
     def codes(self, role: str) -> Float[Tensor, "1 channels ..."]:
         """The codes of the "structure" or the "appearance" image."""
@@ -67,65 +69,59 @@ def find_semantics(
 ) -> Semantics:
     """Codes and correspondence of a pair (images in [0, 1]).
 
-    Keys are averaged over the picture and its mirror image, which halves what they owe to position.
+    Both pictures are seen as they are and in the mirror. Codes are those of the deepest keys, averaged
+    over the two, which halves what they owe to position. Likeness compares left with left.
     """
-    grids, keys = [], []
-    for image in (structure, appearance):
-        both = torch.cat([image, image.flip(-1)])
-        features = vit(
-            both, keys=[vit.blocks], short_side=settings.short_side, long_side=settings.long_side
+    blocks = vit.blocks_at(settings.depths)
+    images = structure, appearance
+    seen = [
+        vit(
+            torch.cat([image, image.flip(-1)]),
+            keys={*blocks, vit.blocks},
+            short_side=settings.short_side,
+            long_side=settings.long_side,
         )
-        rows, columns = features.grid
-        on_grid = features.keys[vit.blocks][:, 1:].float().reshape(2, rows, columns, -1)
-        keys.append(((on_grid[0] + on_grid[1].flip(1)) / 2).flatten(0, 1))
-        grids.append(features.grid)
+        for image in images
+    ]
+    grids = [features.grid for features in seen]
+    deepest = [_keys(features, vit.blocks).mean(0) for features in seen]
     # Each picture's own mean goes: summer and winter differ in all keys, and the parts must still meet.
-    keys = [each - each.mean(0) for each in keys]
+    deepest = [each - each.mean(0) for each in deepest]
     codes = [
         guided_upsampling(_on_grid(each, grid), image, settings.radius, settings.tolerance)
         for each, grid, image in zip(
-            _whitened(keys, settings.channels), grids, (structure, appearance), strict=True
+            _whitened(deepest, settings.channels), grids, images, strict=True
         )
     ]
     codes = [each.contiguous(memory_format=torch.channels_last) for each in codes]
-    unit = [F.normalize(each, dim=-1) for each in keys]
-    light = [
-        relative_light(image, grid, own)
-        for image, grid, own in zip((structure, appearance), grids, unit, strict=True)
-    ]
-    unlike = (light[0][:, None] - light[1]).abs()
-    single = unit[0] @ unit[1].T - settings.light * unlike
-    similarity = neighbourhood_consensus(single, grids[0], grids[1], settings.around)
-    return Semantics(codes[0], codes[1], similarity, grids[0], grids[1], unit[1])
+    keys = [_joined(features, blocks) for features in seen]
+    likeness, own = (
+        around(_alike(each, keys[1]), grid, grids[1], settings.around)
+        for each, grid in zip(keys, grids, strict=True)
+    )
+    return Semantics(codes[0], codes[1], likeness, own, grids[0], grids[1])
 
 
-def relative_light(
-    image: Float[Tensor, "1 3 height width"],
-    grid: tuple[int, int],
-    keys: Float[Tensor, "patches channels"],
-) -> Float[Tensor, " patches"]:
-    """How much lighter each patch is than those that mean the same, in [-1, 1].
-
-    Its place in the order of light, less the mean place of the picture's patches by likeness in
-    meaning. So the light part of a face is matched with the light part of another, though one cat is
-    black and the other ginger.
-
-    Args:
-        image: the picture, in [0, 1].
-        grid: of its patches.
-        keys: of length 1, each patch's.
-    """
-    order = order_of_light(image, grid)
-    return order - (keys @ keys.T / LIKENESS).softmax(-1) @ order
+def _keys(features: Features, block: int) -> Float[Tensor, "2 patches channels"]:
+    """Keys of patches, as they are and in the mirror, each in the place of the part itself."""
+    rows, columns = features.grid
+    keys = features.keys[block][:, 1:].float().unflatten(1, (rows, columns))
+    return torch.stack([keys[0], keys[1].flip(1)]).flatten(1, 2)
 
 
-def order_of_light(
-    image: Float[Tensor, "1 3 height width"], grid: tuple[int, int]
-) -> Float[Tensor, " patches"]:
-    """The share of a picture's patches that are darker than each patch; equal ones count half."""
-    means = F.interpolate(brightness(image), size=grid, mode="area").flatten()
-    below = (means[:, None] > means).float().mean(1)
-    return below + (means[:, None] == means).float().mean(1) / 2
+def _joined(features: Features, blocks: Sequence[int]) -> Float[Tensor, "2 patches channels"]:
+    """The keys of several blocks, of which the product is the mean of the blocks' cosines."""
+    keys = [_keys(features, block) for block in blocks]
+    unit = [F.normalize(each - each.mean((0, 1)), dim=-1) for each in keys]
+    return torch.cat(unit, -1) / len(blocks) ** 0.5
+
+
+def _alike(
+    keys: Float[Tensor, "2 patches channels"], others: Float[Tensor, "2 others channels"]
+) -> Float[Tensor, "2 patches others"]:
+    """Products of keys as they are and with the other picture's in the mirror, see `Semantics`."""
+    straight, mirrored = (keys @ each.mT for each in (others, others.flip(0)))
+    return torch.stack([straight.mean(0), mirrored.mean(0)])
 
 
 def transported(

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from splice.backbones import DEFAULT_BACKBONE, find_backbone
 from splice.section import Fraction, Schedule, Section
-from splice.terms import Objective
+from splice.terms import Depths, Objective
 
 MIN_SIZE, MAX_SIZE = 32, 2160
 
@@ -32,36 +32,33 @@ class Meaning(Section):
     temperature: float = Field(
         default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
-    blend: float = Field(
-        default=0.015,
-        gt=0,
-        description="temperature of the softmax over the patches whose mean colour a patch gets",
-    )
-    light: float = Field(
-        default=0.1,
-        ge=0,
-        le=2,
-        description="similarity that two patches lose for one being lighter, and the other darker, "
-        "than what means the same in its picture",
+    depths: Depths = Field(
+        default=(0.75, 0.92, 1.0),
+        description="blocks whose keys say what corresponds, in fractions of the backbone's depth",
     )
     around: int = Field(
-        default=2,
+        default=1,
         ge=0,
         le=8,
         description="patches in each direction whose matches must agree with a patch's own",
     )
     reach: float = Field(
-        default=0.1,
+        default=0.05,
         ge=0,
         le=2,
         description="similarity that a match may give up so that all of the appearance image is used",
     )
-    coherence: float = Field(
-        default=0.5,
+    stretch: float = Field(
+        default=0.1,
         ge=0,
         le=4,
-        description="similarity that two patches gain where those beside them are matched with each "
-        "other; 0 for matches of single patches",
+        description="similarity that it costs to stretch a piece of the appearance image by a patch",
+    )
+    tear: float = Field(
+        default=0.2,
+        ge=0,
+        le=4,
+        description="similarity that it costs, at the most, to tear it between two patches",
     )
 
 

@@ -1,11 +1,11 @@
-"""What the generator paints over: the colours to come, with the detail that suits them.
+"""What the generator paints over: the collage where it hangs together, and the drawing where it tears.
 
 A network that starts from grey has to find every leaf and whisker again, and a few hundred steps leave
-brush strokes where they were. Painters lay down a first layer, which keeps the drawing. Here it is the
-mean colour of the parts that correspond, with the picture's own light and dark at outlines, at seams of
-the collage and wherever the collage's detail is not much stronger, and the collage's elsewhere: stripes
-on the coat, but eyes and legs where they were. A mean is never in the wrong place, as a piece of the
-collage may be. To this the generator adds, in the logits of colours, and begins with nothing.
+brush strokes where they were. Painters lay down a first layer. Here it is the collage inside its
+pieces, and at their seams, and a little at all outlines, the mean colour of the parts that correspond
+with the picture's own light and dark: stripes and eyes of the one, legs where they were in the other. A
+mean is never in the wrong place, as a seam is. To this the generator adds, in the logits of colours,
+and begins with nothing.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,11 @@ TOLERANCE = 0.2
 AROUND, OUTLINE_AROUND = 4, 3
 """Radius of the windows in which detail is compared, and outlines are sought, at `SHORT_SIDE`."""
 
-OWN = 2
+OWN = 0.1
 """How many times stronger a collage's detail must be than the picture's own for half of each."""
+
+KEPT = 0.3
+"""Share of an outline's own light and dark that is kept, whatever the collage shows there."""
 
 FAINT = 1e-4
 """Variance of brightness that is hardly seen: a collage's detail that is no stronger is left out."""
@@ -44,7 +47,7 @@ DARKEST = 0.02
 class Underpainting:
     """The layers of a picture's underpainting.
 
-    `ground` is the colours with what is taken of the collage's detail; `share` is how much of
+    `ground` is the colours with what is taken of the collage; `share` is how much of
     the brightness of the picture's own `detail` lies over it, in [0, `STRONGEST`].
     """
 
@@ -90,8 +93,7 @@ def underpainting(
         colours: that its parts are to have on the mean, in [0, 1].
         collage: pieces laid out in its places, in [0, 1].
         agreed: how much the pieces of the collage lie beside each other as in the picture that they
-            come from, in [0, 1], see `collage.agreement`: by its square less detail of the collage is
-            taken, as much of it there is seams.
+            come from, in [0, 1], see `Placement.agreement`: so much of the collage is taken.
         codes: what the picture's pixels mean, with variance 1 in each channel.
         radius: of the windows that tell detail from what is smooth, see `smooth_part`.
     """
@@ -103,15 +105,16 @@ def underpainting(
     ]
     outlines = outlines_of(shrunk(codes, scale), OUTLINE_AROUND)
     whole = F.interpolate(agreed, size=outlines.shape[-2:], mode="bilinear", align_corners=False)
-    taken = whole.square() * (1 - outlines)
-    taken = taken * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
+    laid = whole * (1 - KEPT * outlines)
+    taken = laid * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
     stronger = ((strength[0] + FAINT) / (strength[1] + FAINT)).sqrt().clamp(WEAKEST, STRONGEST)
     share = (1 - taken) * (outlines + (1 - outlines) * stronger)
-    taken, share = (
+    laid, taken, share = (
         F.interpolate(each, size=picture.shape[-2:], mode="bilinear", align_corners=False)
-        for each in (taken, share)
+        for each in (laid, taken, share)
     )
-    return Underpainting(colours + taken * theirs, share, own)
+    ground = colours + laid * (smooth[:, :3] - colours) + taken * theirs
+    return Underpainting(ground, share, own)
 
 
 def _logits(ground: Tensor, share: Tensor, detail: Tensor) -> Tensor:

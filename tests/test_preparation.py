@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import tiny
+import torch
 
 from splice.detail import detail_energy
 from splice.preparation import Preparation
@@ -33,10 +34,9 @@ def bilinear(coarse: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.stack([np.interp(columns, np.arange(count), line) for line in down])
 
 
-@pytest.mark.parametrize("light", [0.0, 0.4])
-def test_light_turns_where_the_corresponding_parts_have_it_the_other_way_round(light):
+def test_light_turns_where_the_corresponding_parts_have_it_the_other_way_round():
     structure, appearance = tiny.picture(70, 98, 1), tiny.picture(84, 70, 11)
-    meaning = {"light": light, "short_side": 140, "long_side": 196, "coherence": 0.0}
+    meaning = {"short_side": 140, "long_side": 196, "stretch": 0.0, "tear": 0.0}
     settings = tiny.settings(meaning=meaning)
     prepared = Preparation(structure[None], appearance[None], settings, tiny.frozen())
     grid, other_grid = prepared.semantics.structure_grid, prepared.semantics.appearance_grid
@@ -82,24 +82,36 @@ def test_detail_is_as_strong_as_in_the_corresponding_parts():
 @pytest.mark.parametrize("role", ["structure", "appearance"])
 def test_colours_are_the_means_of_corresponding_parts_but_never_of_the_part_itself(role):
     structure, appearance = tiny.picture(70, 98, 1), tiny.picture(112, 84, 11)
-    meaning = {"short_side": 112, "long_side": 196, "radius": 0, "around": 0}
-    settings = tiny.settings(meaning=meaning | {"reach": 0.0, "blend": 0.1})
+    meaning = {"short_side": 112, "long_side": 196, "radius": 0, "around": 0, "reach": 0.0}
+    free = {"stretch": 0.0, "tear": 0.0, "temperature": 0.1}
+    settings = tiny.settings(meaning=meaning | free)
     prepared = Preparation(structure[None], appearance[None], settings, tiny.frozen())
     found = prepared.semantics
-    other_grid, alike = found.appearance_grid, found.similarity.double().numpy()
+    other_grid = found.appearance_grid
+    alike = (found.likeness if role == "structure" else found.own_likeness).double().numpy()
     if role == "appearance":
-        keys = found.appearance_keys.double().numpy()
-        alike = keys @ keys.T
         places = list(np.ndindex(*other_grid))
         for one, here in enumerate(places):
             for other, there in enumerate(places):
                 if max(abs(here[0] - there[0]), abs(here[1] - there[1])) <= 3:
-                    alike[one, other] = -4
-        assert (alike > -4).any(1).mean() > 0.5, "most have parts like them elsewhere"
-    powers = np.exp(alike / 0.1 - (alike / 0.1).max(1, keepdims=True))
+                    alike[:, one, other] = -4
+        assert (alike > -4).any((0, 2)).mean() > 0.5, "most have parts like them elsewhere"
+    powers = np.exp((alike - alike.max((0, 2), keepdims=True)) / 0.1).sum(0)
     colours = means_of_parts(appearance.double().numpy(), other_grid).reshape(3, -1)
     means = colours @ (powers / powers.sum(1, keepdims=True)).T
     means = means.reshape(3, *found.grid(role))
     size = (structure if role == "structure" else appearance).shape[1:]
     expected = np.stack([bilinear(channel, *size) for channel in means])
     np.testing.assert_allclose(prepared.colours[role][0].numpy(), expected, atol=1e-4)
+
+
+def test_many_that_would_take_the_same_share_it_out():
+    """A reach makes patches of the appearance image more equally taken, before neighbours settle."""
+    pair = tiny.picture(70, 98, 1)[None], tiny.picture(112, 84, 11)[None]
+    spread = []
+    for reach in (0.0, 0.5):
+        meaning = {"short_side": 112, "reach": reach, "stretch": 0.0, "tear": 0.0}
+        prepared = Preparation(*pair, tiny.settings(meaning=meaning), tiny.frozen())
+        torch.testing.assert_close(prepared.matches.sum(1), torch.ones(len(prepared.matches)))
+        spread.append(prepared.matches.sum(0).std().item())
+    assert spread[1] < 0.8 * spread[0]

@@ -32,7 +32,7 @@ def crossed() -> Semantics:
     similarity = -torch.ones(8, 8)
     similarity[:4, 4:] = similarity[4:, :4] = 1
     codes = torch.zeros(1, 1, 4, 32)
-    return Semantics(codes, codes, similarity, GRID, GRID, torch.eye(8))
+    return Semantics(codes, codes, similarity.expand(2, 8, 8), torch.ones(2, 8, 8), GRID, GRID)
 
 
 def settings(**changes: float) -> Settings:
@@ -122,7 +122,9 @@ def test_detail_is_what_the_smooth_part_of_the_recoloured_picture_leaves():
     structure, appearance = (0.3 + 0.4 * tiny.picture(28, 56, seed)[None] for seed in (1, 2))
     similarity = torch.rand(8, 8, generator=tiny.generator())
     codes = torch.zeros(1, 1, 28, 56)
-    meaning = Semantics(codes, codes, similarity, (2, 4), (2, 4), torch.eye(8))
+    meaning = Semantics(
+        codes, codes, similarity.expand(2, 8, 8), torch.ones(2, 8, 8), (2, 4), (2, 4)
+    )
     changes = {"recolour": 0.2, "contrast": 0.2, "tint": 0.05}
     change = Recolouring(structure, appearance, meaning, settings(**changes))
     for seed in range(5):

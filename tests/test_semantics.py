@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from splice.features import FrozenViT
-from splice.semantics import find_semantics, order_of_light, transported
+from splice.semantics import find_semantics, transported
 from splice.settings import Meaning
 
 
@@ -17,7 +17,7 @@ def meaning(**changes) -> Meaning:
         "long_side": 224,
         "channels": 8,
         "radius": 0,
-        "light": 0.0,
+        "depths": (1.0,),
         "around": 0,
     }
     return Meaning(**{**values, **changes})
@@ -63,33 +63,45 @@ def averaged_keys(vit: FrozenViT, image: torch.Tensor) -> torch.Tensor:
     ).double()
 
 
-def test_codes_are_the_principal_axes_and_similarity_a_cosine(vit):
+def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(a @ b / (a.norm() * b.norm()))
+
+
+def centred_keys(vit: FrozenViT, image: torch.Tensor, block: int) -> tuple[torch.Tensor, int]:
+    """Keys less their mean, by direction, row and column; in the mirror columns run backwards."""
+    both = [vit(x, keys=[block], short_side=56, long_side=224) for x in (image, image.flip(-1))]
+    rows, columns = both[0].grid
+    keys = torch.stack([x.keys[block][0, 1:] for x in both]).double().reshape(2, rows, columns, -1)
+    return keys - keys.mean((0, 1, 2)), columns
+
+
+def test_likeness_compares_left_with_left_and_in_the_mirror_left_with_right(vit):
+    pair = tiny.picture(40, 60, 1)[None], tiny.picture(50, 50, 2)[None]
+    found = find_semantics(vit, *pair, meaning(depths=(0.5, 1.0)))
+    rows, columns = found.structure_grid
+    others, across = found.appearance_grid
+    for likeness, own in ((found.likeness, pair[0]), (found.own_likeness, pair[1])):
+        grid = (rows, columns) if own is pair[0] else (others, across)
+        assert likeness.shape == (2, grid[0] * grid[1], others * across)
+        for r, c, row, column in ((0, 0, 0, 0), (1, 3, 2, 0), (grid[0] - 1, 1, 1, across - 1)):
+            straight = mirrored = 0.0
+            for block in (2, 4):
+                (mine, width), (other, wide) = (centred_keys(vit, x, block) for x in (own, pair[1]))
+                # The same part seen as it is, and in the mirror.
+                a, b = mine[0, r, c], mine[1, r, width - 1 - c]
+                x, y = other[0, row, column], other[1, row, wide - 1 - column]
+                straight += (cosine(a, x) + cosine(b, y)) / 4
+                mirrored += (cosine(a, y) + cosine(b, x)) / 4
+            values = likeness[:, r * grid[1] + c, row * across + column].tolist()
+            assert values == pytest.approx([straight, mirrored], abs=1e-4)
+    assert found.similarity.equal(torch.maximum(found.likeness[0], found.likeness[1]))
+
+
+def test_codes_are_the_principal_axes(vit):
     pair = tiny.picture(40, 60, 1)[None], tiny.picture(50, 50, 2)[None]
     found = find_semantics(vit, *pair, meaning(channels=3))
     keys = [averaged_keys(vit, image) for image in pair]
     centred = [each - each.mean(0) for each in keys]
-    for i in range(len(centred[0])):
-        for j in (0, 5, 15):
-            a, b = centred[0][i], centred[1][j]
-            cosine = (a @ b) / (a.norm() * b.norm())
-            assert found.similarity[i, j].item() == pytest.approx(cosine.item(), abs=1e-4)
-    lit = find_semantics(vit, *pair, meaning(channels=3, light=0.3))
-    lights = []
-    for image, own, grid in zip(
-        pair, centred, (found.structure_grid, found.appearance_grid), strict=True
-    ):
-        order = order_of_light(image, grid).double()
-        light = []
-        for i in range(len(own)):
-            cosines = [float(own[i] @ k / (own[i].norm() * k.norm())) for k in own]
-            powers = [np.exp(cosine / 0.1) for cosine in cosines]
-            mean = sum(w * float(o) for w, o in zip(powers, order, strict=True)) / sum(powers)
-            light.append(float(order[i]) - mean)
-        lights.append(light)
-    for i in (0, 3, 7):
-        for j in (0, 5, 15):
-            expected = float(found.similarity[i, j]) - 0.3 * abs(lights[0][i] - lights[1][j])
-            assert lit.similarity[i, j].item() == pytest.approx(expected, abs=1e-4)
     # Scores on the principal axes by a singular value decomposition, up to their signs.
     left, _, _ = torch.linalg.svd(torch.cat(centred), full_matrices=False)
     scores = left[:, :3] * len(left) ** 0.5
@@ -98,26 +110,6 @@ def test_codes_are_the_principal_axes_and_similarity_a_cosine(vit):
     for code, axis in zip(found.structure_codes[0].double(), expected, strict=True):
         sign = torch.sign((code * axis).sum())
         torch.testing.assert_close(code, sign * axis, atol=2e-3, rtol=0)
-
-
-def test_the_order_of_light_is_the_share_of_darker_patches():
-    image = torch.rand(1, 3, 8, 12, generator=tiny.generator()).double()
-    image[..., 4:, 6:] = 0.4  # equal patches
-    patches = [
-        image[0, :, r : r + 2, c : c + 2].mean((1, 2))
-        for r in range(0, 8, 2)
-        for c in range(0, 12, 2)
-    ]
-    light = [round(float(0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]), 9) for p in patches]
-    found = order_of_light(image.round(decimals=12), (4, 6))
-    expected = [
-        sum((other < own) + (other == own) / 2 for other in light) / len(light) for own in light
-    ]
-    assert found.tolist() == pytest.approx(expected, abs=1e-6)
-    exposed = order_of_light(0.2 + image / 2, (4, 6))
-    torch.testing.assert_close(exposed, found)
-    grey = torch.full((1, 3, 4, 4), 0.5)
-    assert order_of_light(grey, (2, 2)).tolist() == [0.5] * 4
 
 
 def test_the_mirror_image_has_mirrored_codes(vit):
@@ -130,28 +122,27 @@ def test_the_mirror_image_has_mirrored_codes(vit):
     for r in range(rows):
         for c in range(columns):
             across = r * columns + columns - 1 - c
-            likest = int(found.similarity[r * columns + c].argmax())
-            assert likest == across
-            assert found.similarity[r * columns + c, across].item() == pytest.approx(1, abs=1e-3)
+            facing = found.likeness[:, r * columns + c]
+            assert facing.argmax() == rows * columns + across, "as the mirror shows it"
+            assert facing[1, across].item() == pytest.approx(1, abs=1e-3)
 
 
 def test_matches_are_those_of_the_surroundings(vit):
     pair = tiny.picture(56, 84, 1)[None], tiny.picture(70, 56, 2)[None]
     single, found = (find_semantics(vit, *pair, meaning(around=around)) for around in (0, 1))
     grids = single.structure_grid, single.appearance_grid
-    joint = single.similarity.reshape(*grids[0], *grids[1])
+    joint = single.likeness.reshape(2, *grids[0], *grids[1])
     # Of patches inside, by hand: themselves, four beside them and four across corners.
     weights = {0: 1.0, 1: np.exp(-0.5 * 1.5**2), 2: np.exp(-(1.5**2))}
-    means = []
-    for facing in (1, -1):
+    at = (grids[0][1] + 2, grids[1][1] + 1)
+    for mirrored, facing in ((0, 1), (1, -1)):
         total = 0.0
         for down in (-1, 0, 1):
             for right in (-1, 0, 1):
-                moved = joint[1 + down, 2 + right, 1 + down, 1 + facing * right].item()
+                moved = joint[mirrored, 1 + down, 2 + right, 1 + down, 1 + facing * right].item()
                 total += weights[down**2 + right**2] * moved
-        means.append(total / (1 + 4 * weights[1] + 4 * weights[2]))
-    at = (grids[0][1] + 2, grids[1][1] + 1)
-    assert found.similarity[at].item() == pytest.approx(max(means), abs=1e-5)
+        mean = total / (1 + 4 * weights[1] + 4 * weights[2])
+        assert found.likeness[(mirrored, *at)].item() == pytest.approx(mean, abs=1e-5)
 
 
 def test_the_same_part_elsewhere_has_the_same_code():

@@ -47,6 +47,9 @@ def around(x: np.ndarray, row: int, column: int, radius: int) -> np.ndarray:
     return x[..., rows, max(0, column - radius) : column + radius + 1]
 
 
+OWN, KEPT = 0.1, 0.3
+
+
 @pytest.mark.parametrize("role", ["structure", "appearance"])
 def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
     pictures = tiny.picture(70, 98, 1)[None], tiny.picture(84, 70, 2)[None]
@@ -59,16 +62,8 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
         (x - y)[0].double().numpy() for x, y in zip((collage, picture), smooth, strict=True)
     )
     codes = prepared.semantics.codes(role)[0].double().numpy()
-    grid = prepared.semantics.grid(role)
-    pieces = np.array([divmod(i, 4) for i in prepared.chosen[role].tolist()]).reshape(*grid, 2)
-    agreed = np.zeros(grid)
-    for row, column in np.ndindex(*grid):
-        beside = [(i, j) for i, j in np.ndindex(*grid) if max(abs(i - row), abs(j - column)) == 1]
-        agreed[row, column] = np.mean(
-            [list(pieces[i, j] - pieces[row, column]) == [i - row, j - column] for i, j in beside]
-        )
     whole = torch.nn.functional.interpolate(
-        torch.from_numpy(agreed)[None, None], size=picture.shape[-2:], mode="bilinear"
+        prepared.placements[role].agreement(), size=picture.shape[-2:], mode="bilinear"
     )[0, 0].numpy()
     found = layers.logits(entire(picture)).sigmoid()[0].double().numpy()
     shares = []
@@ -76,12 +71,14 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
         strength = [(around(luma(x), row, column, 4) ** 2).mean() for x in (theirs, own)]
         change = around(codes, row, column, 3).reshape(len(codes), -1).var(1).mean()
         outline = change / (change + 0.05)
-        taken = whole[row, column] ** 2 * (1 - outline) * strength[0]
-        taken /= strength[0] + 2 * strength[1] + 1e-4
+        laid = whole[row, column] * (1 - KEPT * outline)
+        taken = laid * strength[0] / (strength[0] + OWN * strength[1] + 1e-4)
         stronger = np.sqrt((strength[0] + 1e-4) / (strength[1] + 1e-4))
         share = (1 - taken) * (outline + (1 - outline) * np.clip(stronger, 0.25, 2))
         detail = taken * theirs[:, row, column] + share * luma(own[:, row, column])
-        expected = np.clip(colours[0, :, row, column].double().numpy() + detail, 0.02, 0.98)
+        mean = colours[0, :, row, column].double().numpy()
+        flat = smooth[0][0, :, row, column].double().numpy()
+        expected = np.clip(mean + laid * (flat - mean) + detail, 0.02, 0.98)
         np.testing.assert_allclose(found[:, row, column], expected, atol=2e-4)
         shares.append(taken)
     assert max(shares) - min(shares) > 0.08, "places differ"

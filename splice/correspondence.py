@@ -1,0 +1,57 @@
+"""What corresponds in two pictures: matches of patches that hang together, and where they lie."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.collage import CODES
+from splice.labelling import bonds, settled
+from splice.matching import BALANCING_ROUNDS, balance
+from splice.placement import Placement, placement
+from splice.settings import Meaning
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """Of the patches of a picture with those of another.
+
+    `matches` is how likely each patch's look comes from each of the other's, rows sum to 1;
+    `placement` where each lies, for what is cut out rather than averaged.
+    """
+
+    matches: Float[Tensor, "patches others"]
+    placement: Placement
+
+
+@torch.no_grad()
+def correspondence(
+    likeness: Float[Tensor, "2 patches others"],
+    codes: Float[Tensor, "1 channels height width"],
+    grid: tuple[int, int],
+    other_grid: tuple[int, int],
+    settings: Meaning,
+) -> Correspondence:
+    """Matches of patches and their neighbours, and where they lie.
+
+    Patches of the other picture that many would take become less alike to all, and those that few would
+    take more alike, as in `matching.matching`, before neighbours settle on what hangs together.
+
+    Args:
+        likeness: of patches as they are and in the mirror, see `Semantics`.
+        codes: what the picture's pixels mean.
+        grid: rows and columns of the patches.
+        other_grid: those of the other picture's.
+        settings: how much is given up for equal shares, and what stretching and tearing costs.
+    """
+    alike = likeness.amax(0)
+    given_up = balance(
+        alike, settings.temperature, settings.reach, torch.zeros_like(alike[0]), BALANCING_ROUNDS
+    )
+    costs = -(likeness + given_up).transpose(0, 1).reshape(*grid, 2, *other_grid)
+    means = F.interpolate(codes[:, :CODES].float(), size=grid, mode="area")
+    costs = settled(costs, *bonds(means), settings.stretch, settings.tear)
+    matches = (-costs.flatten(2) / settings.temperature).softmax(2).unflatten(2, (2, -1)).sum(2)
+    return Correspondence(matches.flatten(0, 1), placement(costs, means, settings.temperature))
