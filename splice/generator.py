@@ -16,9 +16,12 @@ from torch.utils.checkpoint import checkpoint
 
 PAPER_CHANNELS = (16, 32, 64, 128, 128)
 
-TINT = 0.3
+TINT = 0.1
 """How far, in logits, a colour may go from the underpainting's other than by getting lighter or
 darker: a stripe may be black on white, but a grey tongue cannot become green."""
+
+LIGHT = 0.3
+"""How much lighter or darker, in logits, it may get."""
 
 
 class UNet(nn.Module):
@@ -57,7 +60,7 @@ class UNet(nn.Module):
                 faint last layer, so that training starts from mid-grey, or the underpainting, with
                 live gradients.
             underpainted: whether the last three channels of the input are logits of colours, to which
-                the network adds light as it likes, and up to `TINT` of colour.
+                the network adds up to `LIGHT` of light and up to `TINT` of colour.
             generator: where the randomness comes from.
         """
         super().__init__()
@@ -127,7 +130,7 @@ class UNet(nn.Module):
             return torch.sigmoid(logits)
         light = logits.mean(1, keepdim=True)
         tint = TINT * torch.tanh((logits - light) / TINT)
-        return torch.sigmoid(given[:, -3:] + light + tint)
+        return torch.sigmoid(given[:, -3:] + LIGHT * torch.tanh(light / LIGHT) + tint)
 
     def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """A part of the network, of which only the inputs are kept where memory is spared."""

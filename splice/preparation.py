@@ -1,6 +1,8 @@
 """What is found once for a pair, when something first needs it, and then stays."""
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,22 @@ from splice.targets import Role
 from splice.underpainting import Underpainting, underpainting
 from splice.views import View
 
+Found = TypeVar("Found")
+
+
+class ByRole(dict[Role, Found], Generic[Found]):
+    """What is found for each of the two pictures, when it is first asked for."""
+
+    def __init__(self, find: Callable[[Role], Found]) -> None:
+        """Remembers how to find it."""
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, role: Role) -> Found:
+        """Finds it, and keeps it."""
+        self[role] = found = self._find(role)
+        return found
+
 
 class Preparation:
     """Meaning, matches and what follows from them, for one pair."""
@@ -46,7 +64,7 @@ class Preparation:
         """
         self.structure, self.appearance = structure, appearance
         self.settings, self.vit = settings, vit
-        self._conditions: dict[torch.dtype, dict[Role, Tensor]] = {}
+        self._conditions: dict[torch.dtype, ByRole[Tensor]] = {}
 
     @cached_property
     def semantics(self) -> Semantics:
@@ -65,23 +83,21 @@ class Preparation:
         Those of the entire pictures are kept in the last precision that was asked for.
         """
         if dtype not in self._conditions:
-            self._conditions = {dtype: self._find_conditions(dtype)}
+            self._conditions = {dtype: ByRole(lambda role: self._find_conditions(role, dtype))}
         return view.cut(self._conditions[dtype][role])
 
-    def _find_conditions(self, dtype: torch.dtype) -> dict[Role, Float[Tensor, "1 conditions ..."]]:
+    def _find_conditions(
+        self, role: Role, dtype: torch.dtype
+    ) -> Float[Tensor, "1 conditions height width"]:
         """Codes, noise from which what is flat gets its texture, and a collage, for every pixel."""
-        random = torch.Generator().manual_seed(self.settings.seed)
-        generator = self.settings.generator
-        conditions: dict[Role, Tensor] = {}
-        for role in ("structure", "appearance"):
-            codes = self.semantics.codes(role)
-            drawn = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
-            parts = [codes, generator.noise_level * drawn.to(codes)]
-            if generator.collage > 0:
-                parts.append(generator.collage * (self.collages[role].to(codes) - 0.5))
-            found = torch.cat(parts, 1)
-            conditions[role] = found.to(dtype, memory_format=torch.channels_last)
-        return conditions
+        generator, codes = self.settings.generator, self.semantics.codes(role)
+        # Each picture has noise of its own, whichever is asked for first.
+        random = torch.Generator().manual_seed(2 * self.settings.seed + (role == "appearance"))
+        drawn = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
+        parts = [codes, generator.noise_level * drawn.to(codes)]
+        if generator.collage > 0:
+            parts.append(generator.collage * (self.collages[role].to(codes) - 0.5))
+        return torch.cat(parts, 1).to(dtype, memory_format=torch.channels_last)
 
     @cached_property
     def matches(self) -> Float[Tensor, "structure_patches appearance_patches"]:
@@ -89,80 +105,76 @@ class Preparation:
         return self._correspondences["structure"].matches
 
     @cached_property
-    def _correspondences(self) -> dict[Role, Correspondence]:
+    def _correspondences(self) -> ByRole[Correspondence]:
         """Of each picture with the appearance image, of that itself with its other parts."""
-        found, grid = self.semantics, self.semantics.appearance_grid
-        likeness = {
-            "structure": found.likeness,
-            "appearance": elsewhere(found.own_likeness, grid),
-        }
-        return {
-            role: correspondence(
-                likeness[role], found.codes(role), found.grid(role), grid, self.settings.meaning
-            )
-            for role in self._pictures
-        }
+        found = self.semantics
+        grid = found.appearance_grid
+
+        def find(role: Role) -> Correspondence:
+            own = role == "appearance"
+            likeness = elsewhere(found.own_likeness, grid) if own else found.likeness
+            codes, meaning = found.codes(role), self.settings.meaning
+            return correspondence(likeness, codes, found.grid(role), grid, meaning)
+
+        return ByRole(find)
 
     @cached_property
-    def placements(self) -> dict[Role, Placement]:
+    def placements(self) -> ByRole[Placement]:
         """Where in the appearance image the patches of the two pictures lie.
 
         Half of the appearance image's own are where they are, and the others elsewhere.
         """
-        grid = self.semantics.appearance_grid
-        placed: dict[Role, Placement] = {
-            role: found.placement for role, found in self._correspondences.items()
-        }
-        stay = staying(grid, torch.Generator().manual_seed(self.settings.seed))
-        device = self.appearance.device
-        own = unmoved(grid, device).where(stay.to(device), placed["appearance"])
-        return {**placed, "appearance": own}
+
+        def find(role: Role) -> Placement:
+            placed = self._correspondences[role].placement
+            if role == "structure":
+                return placed
+            grid, device = self.semantics.appearance_grid, self.appearance.device
+            stay = staying(grid, torch.Generator().manual_seed(self.settings.seed))
+            return unmoved(grid, device).where(stay.to(device), placed)
+
+        return ByRole(find)
 
     @cached_property
-    def colours(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
+    def colours(self) -> ByRole[Float[Tensor, "1 3 ..."]]:
         """The mean colours of the parts that correspond, in [0, 1], with the pictures' outlines.
 
         The appearance image itself gets those of its other parts.
         """
         found, meaning = self.semantics, self.settings.meaning
-        colours: dict[Role, Tensor] = {}
-        for role, picture in self._pictures.items():
+
+        def find(role: Role) -> Tensor:
             matches = self._correspondences[role].matches
             means = transported(self.appearance, matches, found.grid(role), found.appearance_grid)
-            fine = guided_upsampling(means, picture, meaning.radius, meaning.tolerance)
-            colours[role] = fine.clamp(0, 1)
-        return colours
+            picture = self._pictures[role]
+            return guided_upsampling(means, picture, meaning.radius, meaning.tolerance).clamp(0, 1)
+
+        return ByRole(find)
 
     @cached_property
-    def collages(self) -> dict[Role, Float[Tensor, "1 3 ..."]]:
+    def collages(self) -> ByRole[Float[Tensor, "1 3 ..."]]:
         """Pieces of the appearance image where the parts are that correspond, in [0, 1]."""
         found = self.semantics
-        return {
-            role: laid_out(
-                self.appearance,
-                found.appearance_codes,
-                placed,
-                found.appearance_grid,
-                found.codes(role),
+        grid, codes = found.appearance_grid, found.appearance_codes
+        return ByRole(
+            lambda role: laid_out(
+                self.appearance, codes, self.placements[role], grid, found.codes(role)
             )
-            for role, placed in self.placements.items()
-        }
+        )
 
     @cached_property
-    def underpaintings(self) -> dict[Role, Underpainting]:
+    def underpaintings(self) -> ByRole[Underpainting]:
         """What the generator paints each picture over."""
-        found, radius = self.semantics, self.settings.generator.underpainting
-        return {
-            role: underpainting(
-                picture,
+        return ByRole(
+            lambda role: underpainting(
+                self._pictures[role],
                 self.colours[role],
                 self.collages[role],
                 self.placements[role].agreement(),
-                found.codes(role)[:, :CODES].float(),
-                radius,
+                self.semantics.codes(role)[:, :CODES].float(),
+                self.settings.generator.underpainting,
             )
-            for role, picture in self._pictures.items()
-        }
+        )
 
     @cached_property
     def outlines(self) -> dict[float, Float[Tensor, "1 1 height width"]]:

@@ -148,7 +148,7 @@ class GeneratorSettings(Section):
 class Optimiser(Section):
     """Adam, by which the generator learns."""
 
-    learning_rate: float = Field(default=5e-3, gt=0, le=1, description="step size")
+    learning_rate: float = Field(default=2e-3, gt=0, le=1, description="step size")
     schedule: Schedule = Field(
         default=((0.0, 0.1), (0.03, 1.0), (0.6, 1.0), (1.0, 0.05)),
         description="factors of the step size over the run",
@@ -188,7 +188,7 @@ class Settings(Section):
     size: Size = Field(
         default=256, description="short side of the output, at most the structure image's"
     )
-    steps: int = Field(default=250, ge=1, le=1_000_000, description="steps of the optimisation")
+    steps: int = Field(default=150, ge=1, le=1_000_000, description="steps of the optimisation")
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(

@@ -184,11 +184,11 @@ class Objective(Section):
     structure: Term = Term(weight=3.0, every=2)
     identity: Term = Term(weight=0.0)
     pixel_identity: PixelIdentityTerm = PixelIdentityTerm(
-        weight=2.0, recolour=1.3, contrast=0.3, tint=0.1, every=2, schedule=((0.0, 1.0), (1.0, 0.0))
+        weight=0.0, recolour=1.3, contrast=0.3, tint=0.1, every=2, schedule=((0.0, 1.0), (1.0, 0.0))
     )
     local: LocalTerm = LocalTerm(weight=1.0, every=2)
     closeups: CloseupTerm = CloseupTerm(weight=2.0, every=2, first=1)
-    edges: EdgeTerm = EdgeTerm(weight=4.0)
+    edges: EdgeTerm = EdgeTerm(weight=2.0)
     colour: ColourTerm = ColourTerm(weight=3.0, cells=128, schedule=((0.0, 1.0), (0.5, 0.0)))
     chroma: ColourTerm = ColourTerm(weight=12.0, cells=32)
     detail: DetailTerm = DetailTerm(weight=2.0)

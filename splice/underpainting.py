@@ -27,10 +27,10 @@ TOLERANCE = 0.2
 AROUND, OUTLINE_AROUND = 4, 3
 """Radius of the windows in which detail is compared, and outlines are sought, at `SHORT_SIDE`."""
 
-OWN = 0.1
+OWN = 0.03
 """How many times stronger a collage's detail must be than the picture's own for half of each."""
 
-KEPT = 0.3
+KEPT = 0.1
 """Share of an outline's own light and dark that is kept, whatever the collage shows there."""
 
 FAINT = 1e-4

@@ -188,7 +188,7 @@ def test_how_the_first_weights_are_spread():
     assert float((rectifier(x) - 0.5).detach().abs().max()) < 0.15
 
 
-def test_an_underpainted_network_adds_light_to_the_last_channels_and_a_little_tint():
+def test_an_underpainted_network_adds_some_light_to_the_last_channels_and_a_little_tint():
     network = UNet(5, start="rectifier", underpainted=True, generator=tiny.generator(1))
     plain = UNet(5, start="rectifier", generator=tiny.generator(1))
     for each in (network, plain):
@@ -196,10 +196,12 @@ def test_an_underpainted_network_adds_light_to_the_last_channels_and_a_little_ti
     x = torch.randn(2, 5, 65, 70, generator=tiny.generator(2))
     added = torch.logit(plain.double()(x.double()))
     light = sum(added[:, i] for i in range(3))[:, None] / 3
-    tint = (added - light).detach() / 0.3
-    assert tint.abs().max() > 1.5
-    tint = 0.3 * (1 - 2 / (torch.exp(2 * tint) + 1))
-    expected = torch.sigmoid(x[:, 2:].double() + light + tint)
+    def bounded(values: Tensor, most: float) -> Tensor:
+        assert values.detach().abs().max() > 1.5 * most
+        return most * (1 - 2 / (torch.exp(2 * values / most) + 1))
+
+    change = bounded(light, 0.3) + bounded(added - light, 0.1)
+    expected = torch.sigmoid(x[:, 2:].double() + change)
     torch.testing.assert_close(network.double()(x.double()), expected, atol=1e-5, rtol=0)
     torch.nn.init.zeros_(network.colours.weight)
     torch.testing.assert_close(network(x.double()), x[:, 2:].double().sigmoid())

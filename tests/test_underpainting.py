@@ -47,7 +47,7 @@ def around(x: np.ndarray, row: int, column: int, radius: int) -> np.ndarray:
     return x[..., rows, max(0, column - radius) : column + radius + 1]
 
 
-OWN, KEPT = 0.1, 0.3
+OWN, KEPT = 0.03, 0.1
 
 
 @pytest.mark.parametrize("role", ["structure", "appearance"])
@@ -81,7 +81,7 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
         expected = np.clip(mean + laid * (flat - mean) + detail, 0.02, 0.98)
         np.testing.assert_allclose(found[:, row, column], expected, atol=2e-4)
         shares.append(taken)
-    assert max(shares) - min(shares) > 0.08, "places differ"
+    assert max(shares) - min(shares) > 0.03, "places differ"
 
 
 def test_a_picture_that_is_to_look_like_itself_is_painted_over_itself():
