@@ -196,6 +196,7 @@ def test_an_underpainted_network_adds_some_light_to_the_last_channels_and_a_litt
     x = torch.randn(2, 5, 65, 70, generator=tiny.generator(2))
     added = torch.logit(plain.double()(x.double()))
     light = sum(added[:, i] for i in range(3))[:, None] / 3
+
     def bounded(values: Tensor, most: float) -> Tensor:
         assert values.detach().abs().max() > 1.5 * most
         return most * (1 - 2 / (torch.exp(2 * values / most) + 1))

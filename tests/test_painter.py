@@ -17,7 +17,9 @@ RATES = ((0.0, 0.2), (0.5, 1.0), (1.0, 0.1))
 
 def make(seed: int = 0, average: float = 0.9, **optimiser) -> Painter:
     values = {"learning_rate": 2e-3, "beta1": 0.5, "beta2": 0.99, "schedule": RATES, **optimiser}
-    return Painter(3, GeneratorSettings(average=average), Optimiser(**values), seed, CPU)
+    return Painter(
+        3, GeneratorSettings(average=average, underpainting=0), Optimiser(**values), seed, CPU
+    )
 
 
 def loss(painter: Painter) -> Tensor:
