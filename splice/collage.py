@@ -37,7 +37,7 @@ ELSEWHERE = -4.0
 """Similarity of patches that are too near, less than of any others."""
 
 BLOB = 3
-"""Patches along the parts of a picture that are `staying` or go together, about."""
+"""Patches along the parts of a picture that stay or go together, about, see `staying`."""
 
 
 def laid_out(

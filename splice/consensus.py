@@ -35,12 +35,12 @@ def around(
     if radius == 0:
         return likeness
     straight, mirrored = likeness.reshape(2, *grid, *other_grid)
-    found = mean_around(straight, radius)
-    turned = mean_around(mirrored.flip(3), radius).flip(3)
+    found = _mean_around(straight, radius)
+    turned = _mean_around(mirrored.flip(3), radius).flip(3)
     return torch.stack([found, turned]).reshape(likeness.shape)
 
 
-def mean_around(
+def _mean_around(
     joint: Float[Tensor, "rows columns other_rows other_columns"], radius: int
 ) -> Float[Tensor, "rows columns other_rows other_columns"]:
     """Weighted means over moves of both patches, see `around`.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from splice.collage import CODES
 from splice.labelling import bonds, settled
-from splice.matching import BALANCING_ROUNDS, balance
+from splice.matching import shared_out
 from splice.placement import Placement, placement
 from splice.settings import Meaning
 
@@ -46,10 +46,7 @@ def correspondence(
         other_grid: those of the other picture's.
         settings: how much is given up for equal shares, and what stretching and tearing costs.
     """
-    alike = likeness.amax(0)
-    given_up = balance(
-        alike, settings.temperature, settings.reach, torch.zeros_like(alike[0]), BALANCING_ROUNDS
-    )
+    given_up = shared_out(likeness.amax(0), settings.temperature, settings.reach)
     costs = -(likeness + given_up).transpose(0, 1).reshape(*grid, 2, *other_grid)
     means = F.interpolate(codes[:, :CODES].float(), size=grid, mode="area")
     costs = settled(costs, *bonds(means), settings.stretch, settings.tear)

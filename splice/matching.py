@@ -31,9 +31,16 @@ def matching(
         temperature: of the softmax.
         reach: how much similarity is given up, at the most, for equal shares; 0 for none.
     """
-    given_up = torch.zeros_like(similarity[0])
-    given_up = balance(similarity, temperature, reach, given_up, BALANCING_ROUNDS)
-    return ((similarity + given_up) / temperature).softmax(-1)
+    return ((similarity + shared_out(similarity, temperature, reach)) / temperature).softmax(-1)
+
+
+def shared_out(
+    similarity: Float[Tensor, "patches others"], temperature: float, reach: float
+) -> Float[Tensor, " others"]:
+    """What `matching` adds to each column of similarities: `balance`, from zeros until it settles."""
+    return balance(
+        similarity, temperature, reach, torch.zeros_like(similarity[0]), BALANCING_ROUNDS
+    )
 
 
 def balance(

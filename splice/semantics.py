@@ -7,6 +7,7 @@ pixels by a guided filter, so that codes change where the picture has edges.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -27,16 +28,24 @@ class Semantics:
     and lie in memory channels last, where pixels are looked up.
     `likeness` is how much structure patches mean the same as appearance patches as they are (0), and as
     those look in the mirror (1): the mean cosine of keys of several blocks, each picture's centred on
-    their own mean, and the mean of that over the patches around. `own_likeness` is that of appearance
-    patches with each other. Patches run row by row over the grids.
+    their own mean, and the mean of that over patches around, up to `radius` away. Patches run row by
+    row over the grids. `appearance_keys` are these keys of the appearance image, as it is and in the
+    mirror.
     """
 
     structure_codes: Float[Tensor, "1 channels height width"]
     appearance_codes: Float[Tensor, "1 channels rows columns"]
     likeness: Float[Tensor, "2 structure_patches appearance_patches"]
-    own_likeness: Float[Tensor, "2 appearance_patches appearance_patches"]
+    appearance_keys: Float[Tensor, "2 appearance_patches channels_of_keys"]
     structure_grid: tuple[int, int]
     appearance_grid: tuple[int, int]
+    radius: int
+
+    @cached_property
+    def own_likeness(self) -> Float[Tensor, "2 appearance_patches appearance_patches"]:
+        """The likeness of appearance patches with each other."""
+        grid, keys = self.appearance_grid, self.appearance_keys
+        return around(_alike(keys, keys), grid, grid, self.radius)
 
     @property
     def similarity(self) -> Float[Tensor, "structure_patches appearance_patches"]:
@@ -95,11 +104,8 @@ def find_semantics(
     ]
     codes = [each.contiguous(memory_format=torch.channels_last) for each in codes]
     keys = [_joined(features, blocks) for features in seen]
-    likeness, own = (
-        around(_alike(each, keys[1]), grid, grids[1], settings.around)
-        for each, grid in zip(keys, grids, strict=True)
-    )
-    return Semantics(codes[0], codes[1], likeness, own, grids[0], grids[1])
+    likeness = around(_alike(keys[0], keys[1]), grids[0], grids[1], settings.around)
+    return Semantics(codes[0], codes[1], likeness, keys[1], grids[0], grids[1], settings.around)
 
 
 def _keys(features: Features, block: int) -> Float[Tensor, "2 patches channels"]:

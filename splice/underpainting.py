@@ -28,7 +28,7 @@ AROUND, OUTLINE_AROUND = 4, 3
 """Radius of the windows in which detail is compared, and outlines are sought, at `SHORT_SIDE`."""
 
 OWN = 0.03
-"""How many times stronger a collage's detail must be than the picture's own for half of each."""
+"""Variance of a collage's detail, in units of that of the picture's own, for half of each."""
 
 KEPT = 0.1
 """Share of an outline's own light and dark that is kept, whatever the collage shows there."""

@@ -25,7 +25,7 @@ def matched(matches, appearance=None, semantics: float = 0.0, **changes) -> Matc
     """The structure image's two halves are its two patches, of codes -1 and 1."""
     codes = torch.ones(1, 1, SIDE, SIDE)
     codes[..., : SIDE // 2] = -1
-    meaning = Semantics(codes, codes, torch.zeros(2, 2, 2), torch.zeros(2, 2, 2), (1, 2), (1, 2))
+    meaning = Semantics(codes, codes, torch.zeros(2, 2, 2), torch.zeros(2, 2, 2), (1, 2), (1, 2), 0)
     values = {
         "side": 1,
         "samples": 512,
@@ -80,7 +80,7 @@ def test_parts_of_one_meaning_are_compared_apart():
     face, eye = halves(RED, RED), halves(RED, RED)
     eye[..., 5] = BLUE[..., 0]
     meaning = Semantics(
-        codes, codes, torch.zeros(2, SIDE, 2), torch.zeros(2, 2, 2), (1, SIDE), (1, 2)
+        codes, codes, torch.zeros(2, SIDE, 2), torch.zeros(2, 2, 2), (1, SIDE), (1, 2), 0
     )
     matches = torch.tensor([[1.0, 0.0]]).repeat(SIDE, 1)
     matches[5] = torch.tensor([0.0, 1.0])

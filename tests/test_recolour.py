@@ -32,7 +32,7 @@ def crossed() -> Semantics:
     similarity = -torch.ones(8, 8)
     similarity[:4, 4:] = similarity[4:, :4] = 1
     codes = torch.zeros(1, 1, 4, 32)
-    return Semantics(codes, codes, similarity.expand(2, 8, 8), torch.ones(2, 8, 8), GRID, GRID)
+    return Semantics(codes, codes, similarity.expand(2, 8, 8), torch.ones(2, 8, 8), GRID, GRID, 0)
 
 
 def settings(**changes: float) -> Settings:
@@ -123,7 +123,7 @@ def test_detail_is_what_the_smooth_part_of_the_recoloured_picture_leaves():
     similarity = torch.rand(8, 8, generator=tiny.generator())
     codes = torch.zeros(1, 1, 28, 56)
     meaning = Semantics(
-        codes, codes, similarity.expand(2, 8, 8), torch.ones(2, 8, 8), (2, 4), (2, 4)
+        codes, codes, similarity.expand(2, 8, 8), torch.ones(2, 8, 8), (2, 4), (2, 4), 0
     )
     changes = {"recolour": 0.2, "contrast": 0.2, "tint": 0.05}
     change = Recolouring(structure, appearance, meaning, settings(**changes))
