@@ -6,6 +6,7 @@ in the other (`splice.labelling`), so whole pieces of the appearance image, bent
 their places, with seams between them.
 """
 
+from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -13,13 +14,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from splice.objective import means_around
 from splice.placement import Placement
 
 OVERLAP = 2
 """Patches that a piece reaches beyond its own, in each direction."""
 
-FEATHER = 0.6
-"""Deviation of the weight of a piece about its middle, of a patch's side."""
+FEATHER, VEIL = 0.4, 0.9
+"""Deviations of the weight of a piece about its middle, in patches: for its detail, and the rest."""
 
 CODES = 8
 """Channels of the codes of meaning, the first ones, by which parts are told apart."""
@@ -27,8 +29,11 @@ CODES = 8
 UNLIKE = 0.3
 """Difference of codes at which a piece loses 40 % of its weight."""
 
+SHOWN = 4
+"""Channels of the codes, the first ones, that are laid out with the pieces: what things are."""
+
 OUTSIDE = 1e6
-"""What pieces lose whose patch there is not."""
+"""Square of the distance of patches there are not."""
 
 APART = 3
 """Patches, along rows or columns, within which a piece is not exchanged."""
@@ -40,19 +45,29 @@ BLOB = 3
 """Patches along the parts of a picture that stay or go together, about, see `staying`."""
 
 
+@dataclass(frozen=True)
+class Collage:
+    """Pieces of an image laid out: their `colours`, in [0, 1], and first `codes`, what they show."""
+
+    colours: Float[Tensor, "1 3 height width"]
+    codes: Float[Tensor, "1 channels height width"]
+
+
 def laid_out(
     image: Float[Tensor, "1 3 rows columns"],
     codes: Float[Tensor, "1 channels rows columns"],
     placed: Placement,
     other_grid: tuple[int, int],
     meaning: Float[Tensor, "1 channels height width"],
-) -> Float[Tensor, "1 3 height width"]:
+) -> Collage:
     """The pieces of an image that patches take, each in its place.
 
     A piece is stretched as its placement says, and reaches over the patches around. Where pieces
     overlap, their mean counts, with a weight that falls from a piece's middle, and with the
     difference between what the piece shows at a pixel and what the pixel means: outlines of pieces give
-    way to those of the picture that they are laid out for.
+    way to those of the picture that they are laid out for. Detail changes quickly from one piece to the
+    next, so that nothing shows through, and what is left without it slowly, so that a sky has no seams:
+    two bands of Burt and Adelson, "A Multiresolution Spline With Application to Image Mosaics" (1983).
 
     Args:
         image: to cut from, in [0, 1].
@@ -63,13 +78,15 @@ def laid_out(
     """
     grid, (height, width) = placed.places.shape[:2], meaning.shape[-2:]
     wanted = meaning[:, :CODES].to(image)
-    source = torch.cat([image, codes[:, :CODES].to(image)], 1)
+    known = codes[:, :CODES].to(image)
+    veil = _without_detail(image, other_grid)
+    source = torch.cat([veil, image - veil, known], 1)
     rows, columns = (
         (torch.arange(length, device=image.device, dtype=image.dtype) + 0.5) / length * count
         for length, count in ((height, grid[0]), (width, grid[1]))
     )
-    sums, weights = image.new_zeros(1, 3, height, width), image.new_zeros(1, 1, height, width)
-    largest = image.new_full((1, 1, height, width), -torch.inf)
+    pixels = image.new_zeros(1, 1, height, width)
+    smooth, sharp = _Mean(VEIL, pixels), _Mean(FEATHER, pixels)
     sides = image.new_tensor(other_grid)
     for down, right in product(range(-OVERLAP, OVERLAP + 1), repeat=2):
         row, column = rows.long() + down, columns.long() + right
@@ -80,14 +97,53 @@ def laid_out(
         at = placed.places[row][:, column] + slopes[..., 0] * below[:, None, None]
         at = (at + slopes[..., 1] * beside[:, None] + 0.5) / sides
         points = at.flip(-1)[None] * 2 - 1
-        cut = F.grid_sample(source, points, padding_mode="border", align_corners=False)
-        unlike = (cut[:, 3:] - wanted).square().mean(1, keepdim=True)
-        power = -far - unlike / (2 * UNLIKE**2)
-        # A softmax whose pieces come one by one, so that they need not all be kept.
-        rising = torch.maximum(largest, power)
-        kept, weight = (largest - rising).exp(), (power - rising).exp()
-        sums, weights, largest = kept * sums + weight * cut[:, :3], kept * weights + weight, rising
-    return sums / weights
+        # Cubic, as a mean of the four pixels around would take a fifth of the finest detail.
+        cut = F.grid_sample(source, points, "bicubic", "border", align_corners=False)
+        unlike = (cut[:, 6:] - wanted).square().mean(1, keepdim=True) / (2 * UNLIKE**2)
+        smooth.add(cut[:, :3], far, unlike)
+        sharp.add(cut[:, 3 : 6 + SHOWN], far, unlike)
+    shown = sharp.found()
+    return Collage((smooth.found() + shown[:, :3]).clamp(0, 1), shown[:, 3:])
+
+
+class _Mean:
+    """A mean of pieces that come one by one: a softmax of which they need not all be kept."""
+
+    def __init__(self, feather: float, pixels: Float[Tensor, "1 1 height width"]) -> None:
+        """Of none yet.
+
+        Args:
+            feather: deviation of the weight of a piece with distance, in patches.
+            pixels: zeros, one for each pixel.
+        """
+        self._feather = feather
+        self._sums, self._weights, self._largest = pixels, pixels, pixels - torch.inf
+
+    def add(
+        self,
+        piece: Float[Tensor, "1 channels height width"],
+        far: Float[Tensor, "height width"],
+        lost: Float[Tensor, "1 1 height width"],
+    ) -> None:
+        """Adds a piece of which pixels are so far from its middle (squared), and lose powers of e."""
+        power = -far / (2 * self._feather**2) - lost
+        rising = torch.maximum(self._largest, power)
+        kept, weight = (self._largest - rising).exp(), (power - rising).exp()
+        self._sums = kept * self._sums + weight * piece
+        self._weights = kept * self._weights + weight
+        self._largest = rising
+
+    def found(self) -> Float[Tensor, "1 channels height width"]:
+        """The mean of all that were added."""
+        return self._sums / self._weights
+
+
+def _without_detail(
+    image: Float[Tensor, "1 3 rows columns"], grid: tuple[int, int]
+) -> Float[Tensor, "1 3 rows columns"]:
+    """Means around, and of these again, as far as half a patch in each direction."""
+    radius = max(1, round(min(image.shape[-2] / grid[0], image.shape[-1] / grid[1]) / 2))
+    return means_around(means_around(image, radius), radius)
 
 
 def staying(grid: tuple[int, int], generator: torch.Generator) -> Bool[Tensor, "rows columns"]:
@@ -123,6 +179,6 @@ def elsewhere(
 def _far(
     distance: Float[Tensor, " pixels"], index: Int[Tensor, " pixels"], count: int
 ) -> Float[Tensor, " pixels"]:
-    """What a weight loses by distance in patches, as a power of e; patches there are not lose all."""
+    """The square of a distance in patches; patches there are not are far away."""
     outside = (index < 0) | (index >= count)
-    return distance**2 / (2 * FEATHER**2) + OUTSIDE * outside
+    return distance**2 + OUTSIDE * outside

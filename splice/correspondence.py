@@ -19,10 +19,12 @@ class Correspondence:
     """Of the patches of a picture with those of another.
 
     `matches` is how likely each patch's look comes from each of the other's, rows sum to 1;
-    `placement` where each lies, for what is cut out rather than averaged.
+    `kindred` the same by meaning alone, whatever neighbours say, and less sharp: for means that are
+    wrong nowhere; `placement` where each lies, for what is cut out rather than averaged.
     """
 
     matches: Float[Tensor, "patches others"]
+    kindred: Float[Tensor, "patches others"]
     placement: Placement
 
 
@@ -47,8 +49,10 @@ def correspondence(
         settings: how much is given up for equal shares, and what stretching and tearing costs.
     """
     given_up = shared_out(likeness.amax(0), settings.temperature, settings.reach)
+    kindred = ((likeness.amax(0) + given_up) / settings.breadth).softmax(1)
     costs = -(likeness + given_up).transpose(0, 1).reshape(*grid, 2, *other_grid)
     means = F.interpolate(codes[:, :CODES].float(), size=grid, mode="area")
     costs = settled(costs, *bonds(means), settings.stretch, settings.tear)
     matches = (-costs.flatten(2) / settings.temperature).softmax(2).unflatten(2, (2, -1)).sum(2)
-    return Correspondence(matches.flatten(0, 1), placement(costs, means, settings.temperature))
+    placed = placement(costs, means, settings.temperature)
+    return Correspondence(matches.flatten(0, 1), kindred, placed)

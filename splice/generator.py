@@ -16,11 +16,11 @@ from torch.utils.checkpoint import checkpoint
 
 PAPER_CHANNELS = (16, 32, 64, 128, 128)
 
-TINT = 0.1
+TINT = 0.04
 """How far, in logits, a colour may go from the underpainting's other than by getting lighter or
 darker: a stripe may be black on white, but a grey tongue cannot become green."""
 
-LIGHT = 0.3
+LIGHT = 0.15
 """How much lighter or darker, in logits, it may get."""
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from splice import objective
 from splice.closeups import Closeups
-from splice.collage import CODES, elsewhere, laid_out, staying
+from splice.collage import CODES, Collage, elsewhere, laid_out, staying
 from splice.correspondence import Correspondence, correspondence
 from splice.detail import detail_energy
 from splice.features import FrozenViT
@@ -96,7 +96,7 @@ class Preparation:
         drawn = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
         parts = [codes, generator.noise_level * drawn.to(codes)]
         if generator.collage > 0:
-            parts.append(generator.collage * (self.collages[role].to(codes) - 0.5))
+            parts.append(generator.collage * (self.collages[role].colours.to(codes) - 0.5))
         return torch.cat(parts, 1).to(dtype, memory_format=torch.channels_last)
 
     @cached_property
@@ -137,28 +137,25 @@ class Preparation:
 
     @cached_property
     def colours(self) -> ByRole[Float[Tensor, "1 3 ..."]]:
-        """The mean colours of the parts that correspond, in [0, 1], with the pictures' outlines.
+        """The mean colours of the parts that mean the same, in [0, 1], with the pictures' outlines.
 
         The appearance image itself gets those of its other parts.
         """
-        found, meaning = self.semantics, self.settings.meaning
-
-        def find(role: Role) -> Tensor:
-            matches = self._correspondences[role].matches
-            means = transported(self.appearance, matches, found.grid(role), found.appearance_grid)
-            picture = self._pictures[role]
-            return guided_upsampling(means, picture, meaning.radius, meaning.tolerance).clamp(0, 1)
-
-        return ByRole(find)
+        return ByRole(lambda role: self._means(self.appearance, role).clamp(0, 1))
 
     @cached_property
-    def collages(self) -> ByRole[Float[Tensor, "1 3 ..."]]:
-        """Pieces of the appearance image where the parts are that correspond, in [0, 1]."""
-        found = self.semantics
-        grid, codes = found.appearance_grid, found.appearance_codes
+    def meanings(self) -> ByRole[Float[Tensor, "1 channels ..."]]:
+        """What those parts mean on the mean: codes that pieces of them should have."""
+        codes = self.semantics.appearance_codes[:, :CODES].float()
+        return ByRole(lambda role: self._means(codes, role))
+
+    @cached_property
+    def collages(self) -> ByRole[Collage]:
+        """Pieces of the appearance image where the parts are that correspond."""
+        grid, codes = self.semantics.appearance_grid, self.semantics.appearance_codes
         return ByRole(
             lambda role: laid_out(
-                self.appearance, codes, self.placements[role], grid, found.codes(role)
+                self.appearance, codes, self.placements[role], grid, self.meanings[role]
             )
         )
 
@@ -170,7 +167,7 @@ class Preparation:
                 self._pictures[role],
                 self.colours[role],
                 self.collages[role],
-                self.placements[role].agreement(),
+                self.meanings[role],
                 self.semantics.codes(role)[:, :CODES].float(),
                 self.settings.generator.underpainting,
             )
@@ -219,6 +216,15 @@ class Preparation:
         """The term on patches of pixels."""
         terms = self.settings.objective
         return MatchedPatches(self.appearance, self.semantics, self.matches, terms.patches)
+
+    def _means(
+        self, maps: Float[Tensor, "1 channels rows columns"], role: Role
+    ) -> Float[Tensor, "1 channels height width"]:
+        """Means over the appearance image's parts that mean the same, with a picture's outlines."""
+        found, meaning = self.semantics, self.settings.meaning
+        kindred = self._correspondences[role].kindred
+        means = transported(maps, kindred, found.grid(role), found.appearance_grid)
+        return guided_upsampling(means, self._pictures[role], meaning.radius, meaning.tolerance)
 
     def _carried_over(
         self, maps: Float[Tensor, "1 channels rows columns"]

@@ -32,6 +32,9 @@ class Meaning(Section):
     temperature: float = Field(
         default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
+    breadth: float = Field(
+        default=0.04, gt=0, description="of the softmax over parts whose mean colours count"
+    )
     depths: Depths = Field(
         default=(0.75, 0.92, 1.0),
         description="blocks whose keys say what corresponds, in fractions of the backbone's depth",
@@ -43,7 +46,7 @@ class Meaning(Section):
         description="patches in each direction whose matches must agree with a patch's own",
     )
     reach: float = Field(
-        default=0.05,
+        default=0.03,
         ge=0,
         le=2,
         description="similarity that a match may give up so that all of the appearance image is used",

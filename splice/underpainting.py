@@ -1,11 +1,11 @@
-"""What the generator paints over: the collage where it hangs together, and the drawing where it tears.
+"""What the generator paints over: the collage, and a drawing where the collage shows something else.
 
 A network that starts from grey has to find every leaf and whisker again, and a few hundred steps leave
-brush strokes where they were. Painters lay down a first layer. Here it is the collage inside its
-pieces, and at their seams, and a little at all outlines, the mean colour of the parts that correspond
-with the picture's own light and dark: stripes and eyes of the one, legs where they were in the other. A
-mean is never in the wrong place, as a seam is. To this the generator adds, in the logits of colours,
-and begins with nothing.
+brush strokes where they were. Painters lay down a first layer. Here it is the collage, and where that
+shows a meadow in place of a ball, and a little at all outlines, the mean colour of the parts that mean
+the same with the picture's own light and dark: stripes and eyes of the one, legs where they were in the
+other. A mean is never in the wrong place. To this the generator adds, in the logits of colours, and
+begins with nothing.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.collage import Collage
 from splice.guided_filter import GUIDED_SIDE, guided_upsampling
 from splice.objective import brightness, means_around, outlines_of
 from splice.scales import SHORT_SIDE, shrunk, times_larger
@@ -32,6 +33,9 @@ OWN = 0.03
 
 KEPT = 0.1
 """Share of an outline's own light and dark that is kept, whatever the collage shows there."""
+
+FOREIGN = 0.7
+"""Difference of first codes at which a collage that shows something else has lost 40 %."""
 
 FAINT = 1e-4
 """Variance of brightness that is hardly seen: a collage's detail that is no stronger is left out."""
@@ -77,8 +81,8 @@ class Underpainting:
 def underpainting(
     picture: Float[Tensor, "1 3 height width"],
     colours: Float[Tensor, "1 3 height width"],
-    collage: Float[Tensor, "1 3 height width"],
-    agreed: Float[Tensor, "1 1 patch_rows patch_columns"],
+    collage: Collage,
+    meant: Float[Tensor, "1 channels height width"],
     codes: Float[Tensor, "1 channels height width"],
     radius: int,
 ) -> Underpainting:
@@ -91,21 +95,22 @@ def underpainting(
     Args:
         picture: in [0, 1].
         colours: that its parts are to have on the mean, in [0, 1].
-        collage: pieces laid out in its places, in [0, 1].
-        agreed: how much the pieces of the collage lie beside each other as in the picture that they
-            come from, in [0, 1], see `Placement.agreement`: so much of the collage is taken.
+        collage: pieces laid out in its places.
+        meant: first codes that it should show, a ball's where there is a ball and not a meadow's: the
+            less it does, the less of it is taken.
         codes: what the picture's pixels mean, with variance 1 in each channel.
         radius: of the windows that tell detail from what is smooth, see `smooth_part`.
     """
-    smooth = smooth_part(torch.cat([collage, picture], 1), picture, radius)
-    theirs, own = collage - smooth[:, :3], brightness(picture - smooth[:, 3:])
+    smooth = smooth_part(torch.cat([collage.colours, picture], 1), picture, radius)
+    theirs, own = collage.colours - smooth[:, :3], brightness(picture - smooth[:, 3:])
     scale = times_larger(picture)
     strength = [
         means_around(shrunk(detail.square(), scale), AROUND) for detail in (brightness(theirs), own)
     ]
     outlines = outlines_of(shrunk(codes, scale), OUTLINE_AROUND)
-    whole = F.interpolate(agreed, size=outlines.shape[-2:], mode="bilinear", align_corners=False)
-    laid = whole * (1 - KEPT * outlines)
+    difference = collage.codes - meant[:, : collage.codes.shape[1]]
+    belongs = torch.exp(-difference.square().mean(1, keepdim=True) / (2 * FOREIGN**2))
+    laid = shrunk(belongs, scale) * (1 - KEPT * outlines)
     taken = laid * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
     stronger = ((strength[0] + FAINT) / (strength[1] + FAINT)).sqrt().clamp(WEAKEST, STRONGEST)
     share = (1 - taken) * (outlines + (1 - outlines) * stronger)

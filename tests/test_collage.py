@@ -14,16 +14,31 @@ from splice.placement import Placement
 RANDOM = torch.Generator().manual_seed(3)
 
 
-def bilinear(image: np.ndarray, top: float, left: float) -> np.ndarray:
-    """Colours at a point in pixels; beyond the middles of the outermost pixels, theirs."""
-    top = min(max(top - 0.5, 0), image.shape[1] - 1)
-    left = min(max(left - 0.5, 0), image.shape[2] - 1)
-    row, column = int(top), int(left)
-    below, beside = min(row + 1, image.shape[1] - 1), min(column + 1, image.shape[2] - 1)
-    down, right = top - row, left - column
-    upper = (1 - right) * image[:, row, column] + right * image[:, row, beside]
-    lower = (1 - right) * image[:, below, column] + right * image[:, below, beside]
-    return (1 - down) * upper + down * lower
+def cubic(image: np.ndarray, top: float, left: float) -> np.ndarray:
+    """Values at a point in pixels by Keys's cubic (a = -0.75); beyond the edges, those of the edges."""
+
+    def weight(x: float) -> float:
+        x = abs(x)
+        if x <= 1:
+            return 1.25 * x**3 - 2.25 * x**2 + 1
+        return -0.75 * (x**3 - 5 * x**2 + 8 * x - 4) if x < 2 else 0.0
+
+    first = math.floor(top - 0.5) - 1, math.floor(left - 0.5) - 1
+    value = np.zeros(len(image))
+    for row, column in product(range(first[0], first[0] + 4), range(first[1], first[1] + 4)):
+        beyond = min(max(row, 0), image.shape[1] - 1), min(max(column, 0), image.shape[2] - 1)
+        share = weight(top - 0.5 - row) * weight(left - 0.5 - column)
+        value += share * image[:, beyond[0], beyond[1]]
+    return value
+
+
+def around(image: np.ndarray, radius: int) -> np.ndarray:
+    means = np.zeros_like(image)
+    for row, column in np.ndindex(*image.shape[1:]):
+        rows = slice(max(0, row - radius), row + radius + 1)
+        window = image[:, rows, max(0, column - radius) : column + radius + 1]
+        means[:, row, column] = window.mean((1, 2))
+    return means
 
 
 @pytest.mark.parametrize(
@@ -35,12 +50,14 @@ def test_pieces_are_laid_out_as_by_a_loop(size, grid, other, other_grid):
     codes, wanted = (torch.randn(1, 9, *each, generator=RANDOM) / 4 for each in (other, size))
     places = torch.rand(*grid, 2, generator=RANDOM) * (torch.tensor(other_grid) - 1)
     slopes = torch.eye(2) + 0.3 * torch.randn(*grid, 2, 2, generator=RANDOM)
-    found = laid_out(image[None], codes, Placement(places, slopes), other_grid, wanted)[0]
-    both = torch.cat([image, codes[0, :8]]).double().numpy()
-    expected = np.zeros((3, *size))
+    found = laid_out(image[None], codes, Placement(places, slopes), other_grid, wanted)
+    radius = max(1, round(min(other[0] / other_grid[0], other[1] / other_grid[1]) / 2))
+    veil = around(around(image.double().numpy(), radius), radius)
+    parts = np.concatenate([veil, image.double().numpy() - veil, codes[0, :8].double().numpy()])
+    expected = np.zeros((10, *size))
     sides = size[0] / grid[0], size[1] / grid[1]
     for row, column in np.ndindex(*size):
-        weights = 0.0
+        weights = np.zeros(2)
         middle = row + 0.5, column + 0.5
         for patch_row, patch_column in np.ndindex(*grid):
             own = int(middle[0] / sides[0]), int(middle[1] / sides[1])
@@ -55,14 +72,19 @@ def test_pieces_are_laid_out_as_by_a_loop(size, grid, other, other_grid):
                 * other[i]
                 for i in (0, 1)
             ]
-            shown = bilinear(both, *at)
-            unlike = shown[3:] - wanted[0, :8, row, column].double().numpy()
+            shown = cubic(parts, *at)
+            unlike = shown[6:] - wanted[0, :8, row, column].double().numpy()
             distance = math.hypot(down, right)
-            weight = math.exp(-0.5 * (distance / 0.6) ** 2 - 0.5 * (unlike**2).mean() / 0.3**2)
-            expected[:, row, column] += weight * shown[:3]
+            power = -0.5 * np.array([distance / 0.9, distance / 0.4]) ** 2
+            weight = np.exp(power - 0.5 * (unlike**2).mean() / 0.3**2)
+            expected[:3, row, column] += weight[0] * shown[:3]
+            expected[3:, row, column] += weight[1] * shown[3:10]
             weights += weight
-        expected[:, row, column] /= weights
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+        expected[:3, row, column] /= weights[0]
+        expected[3:, row, column] /= weights[1]
+    colours = (expected[:3] + expected[3:6]).clip(0, 1)
+    np.testing.assert_allclose(found.colours[0].numpy(), colours, atol=1e-4)
+    np.testing.assert_allclose(found.codes[0].numpy(), expected[6:], atol=1e-4)
 
 
 def test_half_of_a_picture_stays_in_blobs():
@@ -92,6 +114,6 @@ def test_outlines_are_those_of_the_picture_that_is_filled():
     places = torch.zeros(1, 8, 2)
     places[:, 4:, 1] = 7
     placed = Placement(places, torch.eye(2).expand(1, 8, 2, 2))
-    found = laid_out(image, codes, placed, (1, 8), wanted)
+    found = laid_out(image, codes, placed, (1, 8), wanted).colours
     assert found[..., :35].max() < 0.01
     assert found[..., 35:].min() > 0.99

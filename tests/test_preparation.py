@@ -80,11 +80,10 @@ def test_detail_is_as_strong_as_in_the_corresponding_parts():
 
 
 @pytest.mark.parametrize("role", ["structure", "appearance"])
-def test_colours_are_the_means_of_corresponding_parts_but_never_of_the_part_itself(role):
+def test_colours_are_the_means_of_parts_that_mean_the_same_but_never_of_the_part_itself(role):
     structure, appearance = tiny.picture(70, 98, 1), tiny.picture(112, 84, 11)
     meaning = {"short_side": 112, "long_side": 196, "radius": 0, "around": 0, "reach": 0.0}
-    free = {"stretch": 0.0, "tear": 0.0, "temperature": 0.1}
-    settings = tiny.settings(meaning=meaning | free)
+    settings = tiny.settings(meaning=meaning | {"breadth": 0.1})
     prepared = Preparation(structure[None], appearance[None], settings, tiny.frozen())
     found = prepared.semantics
     other_grid = found.appearance_grid
@@ -96,13 +95,18 @@ def test_colours_are_the_means_of_corresponding_parts_but_never_of_the_part_itse
                 if max(abs(here[0] - there[0]), abs(here[1] - there[1])) <= 3:
                     alike[:, one, other] = -4
         assert (alike > -4).any((0, 2)).mean() > 0.5, "most have parts like them elsewhere"
-    powers = np.exp((alike - alike.max((0, 2), keepdims=True)) / 0.1).sum(0)
+    alike = alike.max(0)  # as it is or in the mirror
+    powers = np.exp((alike - alike.max(1, keepdims=True)) / 0.1)
     colours = means_of_parts(appearance.double().numpy(), other_grid).reshape(3, -1)
     means = colours @ (powers / powers.sum(1, keepdims=True)).T
     means = means.reshape(3, *found.grid(role))
     size = (structure if role == "structure" else appearance).shape[1:]
     expected = np.stack([bilinear(channel, *size) for channel in means])
     np.testing.assert_allclose(prepared.colours[role][0].numpy(), expected, atol=1e-4)
+    codes = means_of_parts(found.appearance_codes[0, :8].double().numpy(), other_grid)
+    means = codes.reshape(len(codes), -1) @ (powers / powers.sum(1, keepdims=True)).T
+    expected = np.stack([bilinear(channel.reshape(found.grid(role)), *size) for channel in means])
+    np.testing.assert_allclose(prepared.meanings[role][0].numpy(), expected, atol=1e-3)
 
 
 def test_many_that_would_take_the_same_share_it_out():

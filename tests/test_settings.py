@@ -96,8 +96,8 @@ def test_a_file_names_only_what_differs(tmp_path):
 
 
 def test_a_section_in_part_keeps_the_rest_in_python_as_well():
-    settings = Settings.model_validate({"objective": {"local": {"semantics": 0.5}}})
-    assert settings.objective.local.weight == Settings().objective.local.weight > 0
+    settings = Settings.model_validate({"objective": {"edges": {"contrast": 0.5}}})
+    assert settings.objective.edges.weight == Settings().objective.edges.weight > 0
 
 
 def test_options_win_over_the_preset(tmp_path):

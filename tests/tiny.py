@@ -137,6 +137,8 @@ OBJECTIVE: dict[str, Any] = {
     },
     "edges": {"weight": 3.0},
     "colour": {"weight": 3.0, "schedule": ((0.0, 1.0), (0.5, 0.0)), "cells": 4},
+    "chroma": {"weight": 12.0, "schedule": CONSTANT, "cells": 32},
+    "detail": {"weight": 2.0, "schedule": CONSTANT},
     "patches": {
         "weight": 2.0,
         "schedule": CONSTANT,
