@@ -71,16 +71,14 @@ def laid_out(
 
     Args:
         image: to cut from, in [0, 1].
-        codes: what its pixels mean, in units of their deviation; the first `CODES` channels count.
+        codes: what its pixels mean, in units of their deviation: the first `CODES` channels.
         placed: where in the image each patch to fill lies.
         other_grid: rows and columns of the image's patches.
-        meaning: codes that the pixels to fill should have.
+        meaning: codes that the pixels to fill should have, of the same channels.
     """
     grid, (height, width) = placed.places.shape[:2], meaning.shape[-2:]
-    wanted = meaning[:, :CODES].to(image)
-    known = codes[:, :CODES].to(image)
     veil = _without_detail(image, other_grid)
-    source = torch.cat([veil, image - veil, known], 1)
+    source = torch.cat([veil, image - veil, codes.to(image)], 1)
     rows, columns = (
         (torch.arange(length, device=image.device, dtype=image.dtype) + 0.5) / length * count
         for length, count in ((height, grid[0]), (width, grid[1]))
@@ -99,7 +97,7 @@ def laid_out(
         points = at.flip(-1)[None] * 2 - 1
         # Cubic, as a mean of the four pixels around would take a fifth of the finest detail.
         cut = F.grid_sample(source, points, "bicubic", "border", align_corners=False)
-        unlike = (cut[:, 6:] - wanted).square().mean(1, keepdim=True) / (2 * UNLIKE**2)
+        unlike = (cut[:, 6:] - meaning).square().mean(1, keepdim=True) / (2 * UNLIKE**2)
         smooth.add(cut[:, :3], far, unlike)
         sharp.add(cut[:, 3 : 6 + SHOWN], far, unlike)
     shown = sharp.found()

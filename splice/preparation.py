@@ -146,13 +146,12 @@ class Preparation:
     @cached_property
     def meanings(self) -> ByRole[Float[Tensor, "1 channels ..."]]:
         """What those parts mean on the mean: codes that pieces of them should have."""
-        codes = self.semantics.appearance_codes[:, :CODES].float()
-        return ByRole(lambda role: self._means(codes, role))
+        return ByRole(lambda role: self._means(self._first_codes("appearance"), role))
 
     @cached_property
     def collages(self) -> ByRole[Collage]:
         """Pieces of the appearance image where the parts are that correspond."""
-        grid, codes = self.semantics.appearance_grid, self.semantics.appearance_codes
+        grid, codes = self.semantics.appearance_grid, self._first_codes("appearance")
         return ByRole(
             lambda role: laid_out(
                 self.appearance, codes, self.placements[role], grid, self.meanings[role]
@@ -168,7 +167,7 @@ class Preparation:
                 self.colours[role],
                 self.collages[role],
                 self.meanings[role],
-                self.semantics.codes(role)[:, :CODES].float(),
+                self._first_codes(role),
                 self.settings.generator.underpainting,
             )
         )
@@ -177,7 +176,7 @@ class Preparation:
     def outlines(self) -> dict[float, Float[Tensor, "1 1 height width"]]:
         """By scale, where meaning changes in the structure image."""
         settings = self.settings.objective.edges
-        codes = self.semantics.structure_codes[:, :CODES].float()
+        codes = self._first_codes("structure")
         outlines: dict[float, Tensor] = {}
         for scale in scales_for(self.structure, settings.scales):
             level = shrunk(codes, scale)
@@ -216,6 +215,9 @@ class Preparation:
         """The term on patches of pixels."""
         terms = self.settings.objective
         return MatchedPatches(self.appearance, self.semantics, self.matches, terms.patches)
+
+    def _first_codes(self, role: Role) -> Float[Tensor, "1 channels height width"]:
+        return self.semantics.codes(role)[:, :CODES].float()
 
     def _means(
         self, maps: Float[Tensor, "1 channels rows columns"], role: Role

@@ -31,12 +31,10 @@ def test_every_term_that_counts_is_left_out_once(ablation: ModuleType) -> None:
         "generator.noise=0",
     ]
     assert "without edges" not in found and "without identity" not in found
-    changed = load_preset("default", found["without patches"])
-    assert changed.objective.patches.weight == 0
+    changed = load_preset("default", found["without detail"])
+    assert changed.objective.detail.weight == 0
     assert (
-        changed.objective.model_copy(
-            update={"patches": load_preset("default", {}).objective.patches}
-        )
+        changed.objective.model_copy(update={"detail": load_preset("default", {}).objective.detail})
         == load_preset("default", {}).objective
     )
 
