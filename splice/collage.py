@@ -23,6 +23,10 @@ OVERLAP = 2
 FEATHER, VEIL = 0.4, 0.9
 """Deviations of the weight of a piece about its middle, in patches: for its detail, and the rest."""
 
+WIDE = 2
+"""Patches in each direction over which colours are averaged, twice, for what is left without detail:
+eyes and noses are detail, and clouds are not."""
+
 CODES = 8
 """Channels of the codes of meaning, the first ones, by which parts are told apart."""
 
@@ -139,8 +143,8 @@ class _Mean:
 def _without_detail(
     image: Float[Tensor, "1 3 rows columns"], grid: tuple[int, int]
 ) -> Float[Tensor, "1 3 rows columns"]:
-    """Means around, and of these again, as far as half a patch in each direction."""
-    radius = max(1, round(min(image.shape[-2] / grid[0], image.shape[-1] / grid[1]) / 2))
+    """Means around, and of these again, each as far as `WIDE` patches."""
+    radius = max(1, round(WIDE * min(image.shape[-2] / grid[0], image.shape[-1] / grid[1])))
     return means_around(means_around(image, radius), radius)
 
 

@@ -48,6 +48,21 @@ class Placement:
             torch.where(kept[..., None, None], self.slopes, other.slopes),
         )
 
+    def agreement(self) -> Float[Tensor, "1 1 rows columns"]:
+        """The share of the eight patches around each that lie where it expects them.
+
+        1 inside a piece and 0 for a patch that stands alone; exp(-d²/2) of one that is d patches off.
+        """
+        agreed, there = self.places.new_zeros(2, *self.places.shape[:2]).unbind(0)
+        for down, right in product((-1, 0, 1), repeat=2):
+            if down == right == 0:
+                continue
+            beside, inside = _beside(self.places, down, right)
+            off = (beside - self._expected(down, right)).square().sum(-1)
+            agreed = agreed + inside * torch.exp(-off / 2)
+            there = there + inside
+        return (agreed / there.clamp_min(1))[None, None]
+
     def _expected(self, down: int, right: int) -> Float[Tensor, "rows columns 2"]:
         move = self.slopes.new_tensor([down, right])
         return self.places + self.slopes @ move

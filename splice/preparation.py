@@ -166,6 +166,7 @@ class Preparation:
                 self._pictures[role],
                 self.colours[role],
                 self.collages[role],
+                self.placements[role].agreement(),
                 self.meanings[role],
                 self._first_codes(role),
                 self.settings.generator.underpainting,

@@ -33,7 +33,7 @@ class Meaning(Section):
         default=0.02, gt=0, description="of the softmax over corresponding patches"
     )
     breadth: float = Field(
-        default=0.04, gt=0, description="of the softmax over parts whose mean colours count"
+        default=0.02, gt=0, description="of the softmax over parts whose mean colours count"
     )
     depths: Depths = Field(
         default=(0.75, 0.92, 1.0),
@@ -46,7 +46,7 @@ class Meaning(Section):
         description="patches in each direction whose matches must agree with a patch's own",
     )
     reach: float = Field(
-        default=0.03,
+        default=0.05,
         ge=0,
         le=2,
         description="similarity that a match may give up so that all of the appearance image is used",

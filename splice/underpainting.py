@@ -1,11 +1,11 @@
-"""What the generator paints over: the collage, and a drawing where the collage shows something else.
+"""What the generator paints over: the collage where it fits, and the drawing where it does not.
 
 A network that starts from grey has to find every leaf and whisker again, and a few hundred steps leave
-brush strokes where they were. Painters lay down a first layer. Here it is the collage, and where that
-shows a meadow in place of a ball, and a little at all outlines, the mean colour of the parts that mean
-the same with the picture's own light and dark: stripes and eyes of the one, legs where they were in the
-other. A mean is never in the wrong place. To this the generator adds, in the logits of colours, and
-begins with nothing.
+brush strokes where they were. Painters lay down a first layer. Here it is the collage inside its
+pieces. At their seams, where they show a meadow in place of a ball, and a little at all outlines, it is
+the mean colour of the parts that mean the same with the picture's own light and dark: stripes and eyes
+of the one, legs where they were in the other. A mean is never in the wrong place. To this the generator
+adds, in the logits of colours, and begins with nothing.
 """
 
 from dataclasses import dataclass
@@ -82,6 +82,7 @@ def underpainting(
     picture: Float[Tensor, "1 3 height width"],
     colours: Float[Tensor, "1 3 height width"],
     collage: Collage,
+    agreed: Float[Tensor, "1 1 patch_rows patch_columns"],
     meant: Float[Tensor, "1 channels height width"],
     codes: Float[Tensor, "1 channels height width"],
     radius: int,
@@ -96,6 +97,8 @@ def underpainting(
         picture: in [0, 1].
         colours: that its parts are to have on the mean, in [0, 1].
         collage: pieces laid out in its places.
+        agreed: how much the pieces of the collage lie beside each other as in the picture that they
+            come from, in [0, 1], see `Placement.agreement`: so much of the collage is taken.
         meant: first codes that it should show, a ball's where there is a ball and not a meadow's: the
             less it does, the less of it is taken.
         codes: what the picture's pixels mean, with variance 1 in each channel.
@@ -110,7 +113,8 @@ def underpainting(
     outlines = outlines_of(shrunk(codes, scale), OUTLINE_AROUND)
     difference = collage.codes - meant[:, : collage.codes.shape[1]]
     belongs = torch.exp(-difference.square().mean(1, keepdim=True) / (2 * FOREIGN**2))
-    laid = shrunk(belongs, scale) * (1 - KEPT * outlines)
+    whole = F.interpolate(agreed, size=outlines.shape[-2:], mode="bilinear", align_corners=False)
+    laid = whole * shrunk(belongs, scale) * (1 - KEPT * outlines)
     taken = laid * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
     stronger = ((strength[0] + FAINT) / (strength[1] + FAINT)).sqrt().clamp(WEAKEST, STRONGEST)
     share = (1 - taken) * (outlines + (1 - outlines) * stronger)

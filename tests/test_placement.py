@@ -1,6 +1,10 @@
 """Places between patches, against planes that are known and loops."""
 
+import math
+from itertools import product
+
 import pytest
+import tiny
 import torch
 
 from splice.placement import Placement, placement, unmoved
@@ -52,6 +56,33 @@ def test_what_means_something_else_has_no_say():
     wanted = placement(costs_of(places[:, :4], False, other), codes[..., :4], 0.1)
     torch.testing.assert_close(apart.places[:, :4], wanted.places, atol=1e-4, rtol=0)
     assert (together.places - apart.places).abs().max() > 0.05
+
+
+def test_agreement_is_the_share_of_neighbours_where_they_are_expected():
+    random = tiny.generator()
+    grid = (4, 5)
+    places = unmoved(grid, CPU).places + torch.rand(*grid, 2, generator=random)
+    slopes = torch.eye(2) + 0.1 * torch.randn(*grid, 2, 2, generator=random)
+    found = Placement(places, slopes).agreement()[0, 0]
+    for row, column in product(*map(range, grid)):
+        shares = []
+        for down, right in product((-1, 0, 1), repeat=2):
+            there = row + down, column + right
+            if (down or right) and 0 <= there[0] < 4 and 0 <= there[1] < 5:
+                slope = slopes[row, column]
+                off = [
+                    float(
+                        places[there][i]
+                        - places[row, column][i]
+                        - slope[i, 0] * down
+                        - slope[i, 1] * right
+                    )
+                    for i in (0, 1)
+                ]
+                shares.append(math.exp(-(off[0] ** 2 + off[1] ** 2) / 2))
+        assert found[row, column].item() == pytest.approx(sum(shares) / len(shares), abs=1e-6)
+    assert unmoved(grid, CPU).agreement().eq(1).all()
+    assert unmoved((1, 1), CPU).agreement().eq(0).all()
 
 
 def test_a_part_of_one_placement_and_the_rest_of_another():
