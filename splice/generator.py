@@ -20,7 +20,7 @@ TINT = 0.04
 """How far, in logits, a colour may go from the underpainting's other than by getting lighter or
 darker: a stripe may be black on white, but a grey tongue cannot become green."""
 
-LIGHT = 0.2
+LIGHT = 0.3
 """How much lighter or darker, in logits, it may get."""
 
 

@@ -201,7 +201,7 @@ def test_an_underpainted_network_adds_some_light_to_the_last_channels_and_a_litt
         assert values.detach().abs().max() > 1.5 * most
         return most * (1 - 2 / (torch.exp(2 * values / most) + 1))
 
-    change = bounded(light, 0.2) + bounded(added - light, 0.04)
+    change = bounded(light, 0.3) + bounded(added - light, 0.04)
     expected = torch.sigmoid(x[:, 2:].double() + change)
     torch.testing.assert_close(network.double()(x.double()), expected, atol=1e-5, rtol=0)
     torch.nn.init.zeros_(network.colours.weight)
