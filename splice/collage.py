@@ -34,7 +34,7 @@ UNLIKE = 0.3
 """Difference of codes at which a piece loses 40 % of its weight."""
 
 SHOWN = 4
-"""Channels of the codes, the first ones, that are laid out with the pieces: what things are."""
+"""Channels of the codes, the first ones, by which pieces are told to be foreign: what things are."""
 
 OUTSIDE = 1e6
 """Square of the distance of patches there are not."""
@@ -51,10 +51,14 @@ BLOB = 3
 
 @dataclass(frozen=True)
 class Collage:
-    """Pieces of an image laid out: their `colours`, in [0, 1], and first `codes`, what they show."""
+    """Pieces of an image laid out.
+
+    `colours` are in [0, 1]; `foreign` is the mean square of the difference between the first `SHOWN`
+    codes of what the pieces show and those that they should show: 0 where they show just that.
+    """
 
     colours: Float[Tensor, "1 3 height width"]
-    codes: Float[Tensor, "1 channels height width"]
+    foreign: Float[Tensor, "1 1 height width"]
 
 
 def laid_out(
@@ -105,7 +109,8 @@ def laid_out(
         smooth.add(cut[:, :3], far, unlike)
         sharp.add(cut[:, 3 : 6 + SHOWN], far, unlike)
     shown = sharp.found()
-    return Collage((smooth.found() + shown[:, :3]).clamp(0, 1), shown[:, 3:])
+    foreign = (shown[:, 3:] - meaning[:, :SHOWN]).square().mean(1, keepdim=True)
+    return Collage((smooth.found() + shown[:, :3]).clamp(0, 1), foreign)
 
 
 class _Mean:

@@ -19,8 +19,8 @@ class Correspondence:
     """Of the patches of a picture with those of another.
 
     `matches` is how likely each patch's look comes from each of the other's, rows sum to 1;
-    `kindred` the same by meaning alone, whatever neighbours say, and less sharp: for means that are
-    wrong nowhere; `placement` where each lies, for what is cut out rather than averaged.
+    `kindred` the same by meaning alone, whatever neighbours say, for means that are wrong nowhere;
+    `placement` where each lies, for what is cut out rather than averaged.
     """
 
     matches: Float[Tensor, "patches others"]
@@ -46,10 +46,12 @@ def correspondence(
         codes: what the picture's pixels mean.
         grid: rows and columns of the patches.
         other_grid: those of the other picture's.
-        settings: how much is given up for equal shares, and what stretching and tearing costs.
+        settings: how much is given up for equal shares, what stretching and tearing costs, and how
+            sharp matches and means are.
     """
-    given_up = shared_out(likeness.amax(0), settings.temperature, settings.reach)
-    kindred = ((likeness.amax(0) + given_up) / settings.breadth).softmax(1)
+    alike = likeness.amax(0)
+    given_up = shared_out(alike, settings.temperature, settings.reach)
+    kindred = ((alike + given_up) / settings.breadth).softmax(1)
     costs = -(likeness + given_up).transpose(0, 1).reshape(*grid, 2, *other_grid)
     means = F.interpolate(codes[:, :CODES].float(), size=grid, mode="area")
     costs = settled(costs, *bonds(means), settings.stretch, settings.tear)

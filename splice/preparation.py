@@ -167,7 +167,6 @@ class Preparation:
                 self.colours[role],
                 self.collages[role],
                 self.placements[role].agreement(),
-                self.meanings[role],
                 self._first_codes(role),
                 self.settings.generator.underpainting,
             )

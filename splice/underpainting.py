@@ -83,7 +83,6 @@ def underpainting(
     colours: Float[Tensor, "1 3 height width"],
     collage: Collage,
     agreed: Float[Tensor, "1 1 patch_rows patch_columns"],
-    meant: Float[Tensor, "1 channels height width"],
     codes: Float[Tensor, "1 channels height width"],
     radius: int,
 ) -> Underpainting:
@@ -96,11 +95,10 @@ def underpainting(
     Args:
         picture: in [0, 1].
         colours: that its parts are to have on the mean, in [0, 1].
-        collage: pieces laid out in its places.
+        collage: pieces laid out in its places: the more foreign they are there, such as a meadow in a
+            ball, the less of them is taken.
         agreed: how much the pieces of the collage lie beside each other as in the picture that they
             come from, in [0, 1], see `Placement.agreement`: so much of the collage is taken.
-        meant: first codes that it should show, a ball's where there is a ball and not a meadow's: the
-            less it does, the less of it is taken.
         codes: what the picture's pixels mean, with variance 1 in each channel.
         radius: of the windows that tell detail from what is smooth, see `smooth_part`.
     """
@@ -111,8 +109,7 @@ def underpainting(
         means_around(shrunk(detail.square(), scale), AROUND) for detail in (brightness(theirs), own)
     ]
     outlines = outlines_of(shrunk(codes, scale), OUTLINE_AROUND)
-    difference = collage.codes - meant[:, : collage.codes.shape[1]]
-    belongs = torch.exp(-difference.square().mean(1, keepdim=True) / (2 * FOREIGN**2))
+    belongs = torch.exp(-collage.foreign / (2 * FOREIGN**2))
     whole = F.interpolate(agreed, size=outlines.shape[-2:], mode="bilinear", align_corners=False)
     laid = whole * shrunk(belongs, scale) * (1 - KEPT * outlines)
     taken = laid * strength[0] / (strength[0] + OWN * strength[1] + FAINT)

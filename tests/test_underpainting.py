@@ -66,15 +66,14 @@ def test_the_stronger_detail_is_taken_but_outlines_are_the_pictures_own(role):
     whole = torch.nn.functional.interpolate(
         prepared.placements[role].agreement(), size=picture.shape[-2:], mode="bilinear"
     )[0, 0].numpy()
-    meant = prepared.meanings[role][0].double().numpy()
-    foreign = collage.codes[0].double().numpy() - meant[: collage.codes.shape[1]]
+    foreign = collage.foreign[0, 0].double().numpy()
     found = layers.logits(entire(picture)).sigmoid()[0].double().numpy()
     shares = []
     for row, column in np.ndindex(*picture.shape[-2:]):
         strength = [(around(luma(x), row, column, 4) ** 2).mean() for x in (theirs, own)]
         change = around(codes, row, column, 3).reshape(len(codes), -1).var(1).mean()
         outline = change / (change + 0.05)
-        belongs = np.exp(-(foreign[:, row, column] ** 2).mean() / (2 * 0.7**2))
+        belongs = np.exp(-foreign[row, column] / (2 * 0.7**2))
         laid = whole[row, column] * belongs * (1 - KEPT * outline)
         taken = laid * strength[0] / (strength[0] + OWN * strength[1] + 1e-4)
         stronger = np.sqrt((strength[0] + 1e-4) / (strength[1] + 1e-4))
@@ -95,9 +94,8 @@ def test_a_picture_that_is_to_look_like_itself_is_painted_over_itself():
         underpainting(
             picture,
             smooth_part(picture, picture, 8),
-            Collage(picture, codes),
+            Collage(picture, codes.square()[:, :1]),
             torch.rand(1, 1, 4, 5),
-            torch.zeros_like(codes),
             codes,
             8,
         )
@@ -113,20 +111,20 @@ def test_shares_of_a_large_picture_are_those_of_a_small_one():
     codes = torch.randn(1, 3, 8, 8, generator=tiny.generator())
     codes = torch.nn.functional.interpolate(codes, size=(256, 300), mode="bilinear")
     twice = [x.repeat_interleave(2, -1).repeat_interleave(2, -2) for x in (small, collage, codes)]
-    shown = codes.flip(-1)
+    foreign = codes.square()[:, :1].flip(-1)
     agreed = torch.rand(1, 1, 4, 5, generator=tiny.generator())
-    expected = underpainting(small, colours, Collage(collage, shown), agreed, codes, codes, 8).share
-    other = Collage(twice[1], twice[2].flip(-1))
-    found = underpainting(twice[0], twice[0], other, agreed, twice[2], twice[2], 8).share
+    expected = underpainting(small, colours, Collage(collage, foreign), agreed, codes, 8).share
+    other = Collage(twice[1], foreign.repeat_interleave(2, -1).repeat_interleave(2, -2))
+    found = underpainting(twice[0], twice[0], other, agreed, twice[2], 8).share
     assert (found[..., ::2, ::2] - expected).abs().mean() < 0.02
 
 
 def test_what_shows_something_else_is_left_out():
     """A collage that shows meadow in the left half of a ball colours the right half only."""
     picture, pieces = torch.full((1, 3, 64, 64), 0.5), torch.full((1, 3, 64, 64), 0.1)
-    colours, shown = torch.full((1, 3, 64, 64), 0.9), torch.zeros(1, 4, 64, 64)
-    shown[..., :32] = 4
+    colours, foreign = torch.full((1, 3, 64, 64), 0.9), torch.zeros(1, 1, 64, 64)
+    foreign[..., :32] = 16
     agreed, codes = torch.ones(1, 1, 4, 4), torch.zeros(1, 4, 64, 64)
-    found = underpainting(picture, colours, Collage(pieces, shown), agreed, codes, codes, 8).ground
+    found = underpainting(picture, colours, Collage(pieces, foreign), agreed, codes, 8).ground
     torch.testing.assert_close(found[..., :24], colours[..., :24], atol=1e-4, rtol=0)
     torch.testing.assert_close(found[..., 40:], pieces[..., 40:], atol=1e-4, rtol=0)
