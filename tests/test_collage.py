@@ -116,5 +116,6 @@ def test_outlines_are_those_of_the_picture_that_is_filled():
     places[:, 4:, 1] = 7
     placed = Placement(places, torch.eye(2).expand(1, 8, 2, 2))
     found = laid_out(image, codes, placed, (1, 8), wanted).colours
-    assert found[..., :35].max() < 0.05
-    assert found[..., 35:].min() > 0.95
+    # Colours without detail change slowly from piece to piece, and a little of that is left.
+    assert found[..., :35].max() < 0.035
+    assert found[..., 35:].min() > 0.965
