@@ -6,7 +6,6 @@ in the other (`splice.labelling`), so whole pieces of the appearance image, bent
 their places, with seams between them.
 """
 
-from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -33,9 +32,6 @@ CODES = 8
 UNLIKE = 0.3
 """Difference of codes at which a piece loses 40 % of its weight."""
 
-SHOWN = 4
-"""Channels of the codes, the first ones, by which pieces are told to be foreign: what things are."""
-
 OUTSIDE = 1e6
 """Square of the distance of patches there are not."""
 
@@ -49,26 +45,14 @@ BLOB = 3
 """Patches along the parts of a picture that stay or go together, about, see `staying`."""
 
 
-@dataclass(frozen=True)
-class Collage:
-    """Pieces of an image laid out.
-
-    `colours` are in [0, 1]; `foreign` is the mean square of the difference between the first `SHOWN`
-    codes of what the pieces show and those that they should show: 0 where they show just that.
-    """
-
-    colours: Float[Tensor, "1 3 height width"]
-    foreign: Float[Tensor, "1 1 height width"]
-
-
 def laid_out(
     image: Float[Tensor, "1 3 rows columns"],
     codes: Float[Tensor, "1 channels rows columns"],
     placed: Placement,
     other_grid: tuple[int, int],
     meaning: Float[Tensor, "1 channels height width"],
-) -> Collage:
-    """The pieces of an image that patches take, each in its place.
+) -> Float[Tensor, "1 3 height width"]:
+    """The pieces of an image that patches take, each in its place: colours in [0, 1].
 
     A piece is stretched as its placement says, and reaches over the patches around. Where pieces
     overlap, their mean counts, with a weight that falls from a piece's middle, and with the
@@ -107,10 +91,8 @@ def laid_out(
         cut = F.grid_sample(source, points, "bicubic", "border", align_corners=False)
         unlike = (cut[:, 6:] - meaning).square().mean(1, keepdim=True) / (2 * UNLIKE**2)
         smooth.add(cut[:, :3], far, unlike)
-        sharp.add(cut[:, 3 : 6 + SHOWN], far, unlike)
-    shown = sharp.found()
-    foreign = (shown[:, 3:] - meaning[:, :SHOWN]).square().mean(1, keepdim=True)
-    return Collage((smooth.found() + shown[:, :3]).clamp(0, 1), foreign)
+        sharp.add(cut[:, 3:6], far, unlike)
+    return (smooth.found() + sharp.found()).clamp(0, 1)
 
 
 class _Mean:

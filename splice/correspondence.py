@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.collage import CODES
+from splice.distinctness import distinctness
 from splice.labelling import bonds, settled
 from splice.matching import shared_out
 from splice.placement import Placement, placement
@@ -20,12 +21,14 @@ class Correspondence:
 
     `matches` is how likely each patch's look comes from each of the other's, rows sum to 1;
     `kindred` the same by meaning alone, whatever neighbours say, for means that are wrong nowhere;
-    `placement` where each lies, for what is cut out rather than averaged.
+    `placement` where each lies, for what is cut out rather than averaged; `distinct` which have a
+    counterpart of their own, as an eye has, in [0, 1].
     """
 
     matches: Float[Tensor, "patches others"]
     kindred: Float[Tensor, "patches others"]
     placement: Placement
+    distinct: Float[Tensor, "1 1 rows columns"]
 
 
 @torch.no_grad()
@@ -57,4 +60,5 @@ def correspondence(
     costs = settled(costs, *bonds(means), settings.stretch, settings.tear)
     matches = (-costs.flatten(2) / settings.temperature).softmax(2).unflatten(2, (2, -1)).sum(2)
     placed = placement(costs, means, settings.temperature)
-    return Correspondence(matches.flatten(0, 1), kindred, placed)
+    distinct = distinctness(likeness, grid, other_grid)
+    return Correspondence(matches.flatten(0, 1), kindred, placed, distinct)

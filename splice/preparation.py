@@ -11,11 +11,12 @@ from torch import Tensor
 
 from splice import objective
 from splice.closeups import Closeups
-from splice.collage import CODES, Collage, elsewhere, laid_out, staying
+from splice.collage import CODES, elsewhere, laid_out, staying
 from splice.correspondence import Correspondence, correspondence
 from splice.detail import detail_energy
 from splice.features import FrozenViT
 from splice.guided_filter import guided_upsampling
+from splice.healing import Pieces, healed
 from splice.noise import octave_noise
 from splice.patches import MatchedPatches
 from splice.placement import Placement, unmoved
@@ -96,7 +97,7 @@ class Preparation:
         drawn = octave_noise(codes.shape[-2], codes.shape[-1], generator.noise, random)
         parts = [codes, generator.noise_level * drawn.to(codes)]
         if generator.collage > 0:
-            parts.append(generator.collage * (self.collages[role].colours.to(codes) - 0.5))
+            parts.append(generator.collage * (self.collages[role].to(codes) - 0.5))
         return torch.cat(parts, 1).to(dtype, memory_format=torch.channels_last)
 
     @cached_property
@@ -149,14 +150,28 @@ class Preparation:
         return ByRole(lambda role: self._means(self._first_codes("appearance"), role))
 
     @cached_property
-    def collages(self) -> ByRole[Collage]:
-        """Pieces of the appearance image where the parts are that correspond."""
-        grid, codes = self.semantics.appearance_grid, self._first_codes("appearance")
-        return ByRole(
-            lambda role: laid_out(
-                self.appearance, codes, self.placements[role], grid, self.meanings[role]
+    def collages(self) -> ByRole[Float[Tensor, "1 3 ..."]]:
+        """Pieces of the appearance image where the parts are that correspond, grown together."""
+        image, codes = self.appearance, self._first_codes("appearance")
+        grid = self.semantics.appearance_grid
+
+        def find(role: Role) -> Tensor:
+            placed, meaning = self.placements[role], self.meanings[role]
+            found = self._correspondences[role]
+            pieces = Pieces(
+                laid_out(image, codes, placed, grid, meaning),
+                image,
+                codes,
+                self._pictures[role],
+                meaning,
+                placed,
+                found.kindred,
+                found.distinct,
+                grid,
             )
-        )
+            return healed(pieces, torch.Generator().manual_seed(self.settings.seed))
+
+        return ByRole(find)
 
     @cached_property
     def underpaintings(self) -> ByRole[Underpainting]:
@@ -166,7 +181,7 @@ class Preparation:
                 self._pictures[role],
                 self.colours[role],
                 self.collages[role],
-                self.placements[role].agreement(),
+                self._correspondences[role].distinct,
                 self._first_codes(role),
                 self.settings.generator.underpainting,
             )

@@ -1,11 +1,10 @@
-"""What the generator paints over: the collage where it fits, and the drawing where it does not.
+"""What the generator paints over: the collage, and the drawing where shape counts for more.
 
 A network that starts from grey has to find every leaf and whisker again, and a few hundred steps leave
-brush strokes where they were. Painters lay down a first layer. Here it is the collage inside its
-pieces. At their seams, where they show a meadow in place of a ball, and a little at all outlines, it is
-the mean colour of the parts that mean the same with the picture's own light and dark: stripes and eyes
-of the one, legs where they were in the other. A mean is never in the wrong place. To this the generator
-adds, in the logits of colours, and begins with nothing.
+brush strokes where they were. Painters lay down a first layer. Here it is the collage, whose parts
+look as they should. Where parts have no counterparts of their own, as the folds of a slope, the
+picture's own light and dark draw the outlines and, where the collage is smoother, the relief. To this
+the generator adds, in the logits of colours, and begins with nothing.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.collage import Collage
 from splice.guided_filter import GUIDED_SIDE, guided_upsampling
 from splice.objective import brightness, means_around, outlines_of
 from splice.scales import SHORT_SIDE, shrunk, times_larger
@@ -28,20 +26,18 @@ TOLERANCE = 0.2
 AROUND, OUTLINE_AROUND = 4, 3
 """Radius of the windows in which detail is compared, and outlines are sought, at `SHORT_SIDE`."""
 
-OWN = 0.03
-"""Variance of a collage's detail, in units of that of the picture's own, for half of each."""
+OWN = 0.3, 0.03
+"""Variance of a collage's detail, in units of that of the picture's own, for half of each: of parts
+like many others, and of distinct ones, see `splice.distinctness`."""
 
-KEPT = 0.1
-"""Share of an outline's own light and dark that is kept, whatever the collage shows there."""
-
-FOREIGN = 0.7
-"""Difference of first codes at which a collage that shows something else has lost 40 %."""
+KEPT = 0.8, 0.1
+"""Share of an outline's own light and dark that is kept, whatever the collage shows; likewise."""
 
 FAINT = 1e-4
 """Variance of brightness that is hardly seen: a collage's detail that is no stronger is left out."""
 
-WEAKEST, STRONGEST = 0.25, 2.0
-"""Least and most by which the picture's own detail is multiplied, away from outlines."""
+WEAKEST, STRONGEST = (0.5, 0.25), 2.0
+"""Least, likewise, and most by which the picture's own detail is multiplied, away from outlines."""
 
 DARKEST = 0.02
 """Least colour of an underpainting, and how far its lightest is from 1: logits stay small."""
@@ -81,8 +77,8 @@ class Underpainting:
 def underpainting(
     picture: Float[Tensor, "1 3 height width"],
     colours: Float[Tensor, "1 3 height width"],
-    collage: Collage,
-    agreed: Float[Tensor, "1 1 patch_rows patch_columns"],
+    collage: Float[Tensor, "1 3 height width"],
+    distinct: Float[Tensor, "1 1 patch_rows patch_columns"],
     codes: Float[Tensor, "1 channels height width"],
     radius: int,
 ) -> Underpainting:
@@ -95,26 +91,29 @@ def underpainting(
     Args:
         picture: in [0, 1].
         colours: that its parts are to have on the mean, in [0, 1].
-        collage: pieces laid out in its places: the more foreign they are there, such as a meadow in a
-            ball, the less of them is taken.
-        agreed: how much the pieces of the collage lie beside each other as in the picture that they
-            come from, in [0, 1], see `Placement.agreement`: so much of the collage is taken.
+        collage: what lies in its places, in [0, 1].
+        distinct: which parts have a counterpart of their own, in [0, 1]: the collage shows it, and a
+            second nose beside it would be one too many.
         codes: what the picture's pixels mean, with variance 1 in each channel.
         radius: of the windows that tell detail from what is smooth, see `smooth_part`.
     """
-    smooth = smooth_part(torch.cat([collage.colours, picture], 1), picture, radius)
-    theirs, own = collage.colours - smooth[:, :3], brightness(picture - smooth[:, 3:])
+    smooth = smooth_part(torch.cat([collage, picture], 1), picture, radius)
+    theirs, own = collage - smooth[:, :3], brightness(picture - smooth[:, 3:])
     scale = times_larger(picture)
     strength = [
         means_around(shrunk(detail.square(), scale), AROUND) for detail in (brightness(theirs), own)
     ]
     outlines = outlines_of(shrunk(codes, scale), OUTLINE_AROUND)
-    belongs = torch.exp(-collage.foreign / (2 * FOREIGN**2))
-    whole = F.interpolate(agreed, size=outlines.shape[-2:], mode="bilinear", align_corners=False)
-    laid = whole * shrunk(belongs, scale) * (1 - KEPT * outlines)
-    taken = laid * strength[0] / (strength[0] + OWN * strength[1] + FAINT)
-    stronger = ((strength[0] + FAINT) / (strength[1] + FAINT)).sqrt().clamp(WEAKEST, STRONGEST)
-    share = (1 - taken) * (outlines + (1 - outlines) * stronger)
+    of_its_own = F.interpolate(
+        distinct, size=outlines.shape[-2:], mode="bilinear", align_corners=False
+    )
+    own_share, kept, weakest = (
+        common + of_its_own * (rare - common) for common, rare in (OWN, KEPT, WEAKEST)
+    )
+    laid = 1 - kept * outlines
+    taken = laid * strength[0] / (strength[0] + own_share * strength[1] + FAINT)
+    stronger = ((strength[0] + FAINT) / (strength[1] + FAINT)).sqrt().clamp_max(STRONGEST)
+    share = (1 - taken) * (outlines + (1 - outlines) * torch.maximum(stronger, weakest))
     laid, taken, share = (
         F.interpolate(each, size=picture.shape[-2:], mode="bilinear", align_corners=False)
         for each in (laid, taken, share)
