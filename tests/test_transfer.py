@@ -251,7 +251,7 @@ def test_the_collage_of_a_picture_like_itself_is_that_picture(vit):
     transfer = make(vit, pair=(STRUCTURE, STRUCTURE))
     assert transfer.prepared.matches.argmax(1).equal(torch.arange(len(transfer.prepared.matches)))
     torch.testing.assert_close(
-        transfer.prepared.collages["structure"].colours[0], STRUCTURE, atol=1e-5, rtol=0
+        transfer.prepared.collages["structure"][0], STRUCTURE, atol=1e-5, rtol=0
     )
 
 
