@@ -103,16 +103,16 @@ def healed(pieces: Pieces, random: torch.Generator) -> Float[Tensor, "1 3 height
             light.guide(scale, size, distinct),
         )
         anchor = Anchor(first, held, sides[0] / pieces.image_grid[0])
-        search = PatchSearch(image, size, guides, anchor)
+        search, pages = PatchSearch(image, size, guides, anchor), both_ways(image)
         if found is None:
             field, picture = first, shrunk(pieces.collage, scale)
         else:
             field = enlarged(found[0], found[2], size, sides)
-            picture = voted(both_ways(image), field, None, VOTE)
+            picture = voted(pages, field, None, VOTE)
         costs = picture.new_zeros(size)
         for _ in range(times):
             field, costs = search.improved(picture, field, random)
-            picture = voted(both_ways(image), field, costs, VOTE)
+            picture = voted(pages, field, costs, VOTE)
         found = field, costs, sides
     assert found is not None, "the last level is never left out"
     return _laid_out(pieces, *found, base)
@@ -122,10 +122,9 @@ def _laid_out(
     pieces: Pieces, field: Field, costs: Tensor, sides: tuple[int, int], base: float
 ) -> Float[Tensor, "1 3 rows columns"]:
     """The patches of a field at full size, without steps."""
-    image = shrunk(pieces.image, base)
-    small = voted(both_ways(image), field, costs, LAST_VOTE)
-    pages = torch.cat([gradients(each) for each in both_ways(image).split(1)])
-    steps = joined(small, voted(pages, field, costs, LAST_VOTE), REACH) - small
+    pages = both_ways(shrunk(pieces.image, base))
+    small = voted(pages, field, costs, LAST_VOTE)
+    steps = joined(small, voted(gradients(pages), field, costs, LAST_VOTE), REACH) - small
     if base > 1:
         size = _size(pieces.picture)
         field = enlarged(field, sides, size, _size(pieces.image))

@@ -23,7 +23,7 @@ CANNOT_START = 77
 _NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 
 
-def main(pairs: Path, preset: Path, weights: str, output: Path, waited_for: list[str]) -> None:
+def main(pairs: Path, preset: Path, weights: str, output: Path) -> None:
     settings = load_preset(preset, {"weights": weights})
     plan = plan_batch(plan_pairs(pairs).pairs, settings, output)
     try:
@@ -34,12 +34,19 @@ def main(pairs: Path, preset: Path, weights: str, output: Path, waited_for: list
         sys.stderr.write(f"{error}\n")
         sys.exit(CANNOT_START)
     killed = False
-    for event in run_on_ray(plan.tasks, "auto", checkpoint_every=0.3):
-        _tell({"kind": type(event).__name__, **asdict(event)})
-        if not killed and all((output / name / CHECKPOINT).is_file() for name in waited_for):
+
+    def look() -> bool:
+        # It is asked between events as well: checkpoints come back without one.
+        nonlocal killed
+        at_work = [task for task in plan.tasks if (task.folder / CHECKPOINT).is_file()]
+        if not killed and len(at_work) == 2:
             nodes.remove_node(second, allow_graceful=False)
             killed = True
             _tell({"kind": "Killed"})
+        return False
+
+    for event in run_on_ray(plan.tasks, "auto", checkpoint_every=0.3, stop=look):
+        _tell({"kind": type(event).__name__, **asdict(event)})
     ray.shutdown()
     nodes.shutdown()
 
@@ -50,5 +57,5 @@ def _tell(what: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    source, preset, weights, output, *waited_for = sys.argv[1:]
-    main(Path(source), Path(preset), weights, Path(output), waited_for)
+    source, preset, weights, output = sys.argv[1:]
+    main(Path(source), Path(preset), weights, Path(output))
