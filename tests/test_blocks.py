@@ -6,7 +6,7 @@ import tiny
 import torch
 from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock
 
-from splice.blocks import FEW_TOKENS, FoldedBlock, PlainBlock, attend
+from splice.blocks import FEW_TOKENS, QUERIES, FoldedBlock, PlainBlock, attend
 from splice.errors import InputError
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 0, "dynamic_img_size": True}
@@ -113,3 +113,15 @@ def test_attention_is_the_formula(tokens, learning):
         found.square().sum().backward()
         for ours, theirs in zip(narrow, wide, strict=True):
             torch.testing.assert_close(ours.grad.double(), theirs.grad, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("queries", [1, QUERIES, 2 * QUERIES + 3])
+def test_attention_in_half_precision_is_the_formula_for_all_queries(queries):
+    """Eq. 1 in float64 of the same rounded numbers, within some roundings of bfloat16."""
+    random = torch.Generator().manual_seed(queries)
+    asked = torch.randn(2, 3, queries, 8, generator=random).bfloat16()
+    keys, values = torch.randn(2, 2, 3, 300, 8, generator=random).bfloat16()
+    weights = torch.softmax(asked.double() @ keys.double().transpose(-1, -2) / 8**0.5, -1)
+    found = attend(asked, keys, values)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), weights @ values.double(), atol=0.01, rtol=0.01)
