@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splice.adam import Adam
 from splice.bands import paint_in_bands
 from splice.generator import UNet
 from splice.precision import autocast_of
@@ -59,12 +60,7 @@ class Painter:
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = [weight.detach().clone() for weight in self.network.parameters()]
-        self.adam = torch.optim.Adam(
-            self.network.parameters(),
-            lr=optimiser.learning_rate,
-            betas=(optimiser.beta1, optimiser.beta2),
-            fused=device.type in ("cpu", "cuda"),
-        )
+        self.adam = Adam(self.network.parameters(), optimiser.beta1, optimiser.beta2)
         self.waits = device.type != "cuda"
 
     def paint(
@@ -112,10 +108,7 @@ class Painter:
         Returns:
             Whether loss and gradients were finite, on the device; if not, nothing was learnt.
         """
-        for group in self.adam.param_groups:
-            rate = self.optimiser.learning_rate
-            group["lr"] = rate * factor_at(self.optimiser.schedule, progress)
-        self.adam.zero_grad()
+        self.adam.forget_gradients()
         if not total.requires_grad:
             # No term counted at this step.
             return torch.ones((), dtype=torch.bool, device=self.device)
@@ -128,13 +121,10 @@ class Painter:
                 gradient.div_(scale)
         norms = torch.stack([gradient.norm() for gradient in gradients])
         finite = torch.isfinite(norms.sum() + total.detach())
-        if self.waits:
-            if not bool(finite):
-                return finite
-        else:
-            # What torch's own scaler of gradients tells a fused optimiser.
-            self.adam.found_inf = (~finite).float()  # pyright: ignore[reportAttributeAccessIssue]
-        self.adam.step()
+        if self.waits and not bool(finite):
+            return finite
+        rate = self.optimiser.learning_rate * factor_at(self.optimiser.schedule, progress)
+        self.adam.step(rate, None if self.waits else (~finite).float())
         # Early on the average would still be mostly the first weights.
         kept = min(self.generator.average, (step + 1) / (step + 10))
         with torch.no_grad():
@@ -157,12 +147,12 @@ class Painter:
     def state(self) -> dict[str, Any]:
         """Weights, their average and Adam's moments, by name."""
         state: dict[str, Any] = {}
-        named = list(self.network.named_parameters())
-        for (name, weight), average in zip(named, self.average, strict=True):
+        for i, (name, weight) in enumerate(self.network.named_parameters()):
             state[f"weight {name}"] = weight.detach().clone()
-            state[f"average {name}"] = average.clone()
-            for moment, value in self.adam.state.get(weight, {}).items():
-                state[f"{moment} {name}"] = value.clone()
+            state[f"average {name}"] = self.average[i].clone()
+            state[f"step {name}"] = self.adam.counts[i].clone()
+            for moment, values in self.adam.moments.items():
+                state[f"{moment} {name}"] = values[i].clone()
         return state
 
     @torch.no_grad()
@@ -172,21 +162,12 @@ class Painter:
         Raises:
             KeyError, RuntimeError: it is the state of another network.
         """
-        named = list(self.network.named_parameters())
-        for (name, weight), average in zip(named, self.average, strict=True):
+        for i, (name, weight) in enumerate(self.network.named_parameters()):
             weight.copy_(state[f"weight {name}"])
-            average.copy_(state[f"average {name}"])
-            self.adam.state.pop(weight, None)
-            if f"step {name}" in state:
-                # Adam counts steps where it runs; a checkpoint's tensors come from the CPU.
-                where = weight.device if self.adam.defaults["fused"] else "cpu"
-                # Moments lie in memory as the weights do, so that sums run in the same order.
-                moments = {
-                    moment: torch.empty_like(weight).copy_(state[f"{moment} {name}"])
-                    for moment in ("exp_avg", "exp_avg_sq")
-                }
-                steps = state[f"step {name}"].to(where, copy=True)
-                self.adam.state[weight] = {"step": steps, **moments}
+            self.average[i].copy_(state[f"average {name}"])
+            self.adam.restore(
+                i, *(state[f"{kind} {name}"] for kind in ("step", *self.adam.moments))
+            )
 
     @staticmethod
     @torch.no_grad()

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.adam import Adam
 from splice.errors import InputError, RunError
 from splice.features import Features, FrozenViT, self_similarity
 from splice.inversion.prior import NOISE_CHANNELS, SMALLEST_SIDE, DeepImagePrior
@@ -25,7 +26,6 @@ from splice.precision import autocast_of
 
 State = dict[str, Tensor]
 Picture = Float[Tensor, "3 _height _width"]
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 CHECKED_EVERY = 25
 """Steps between two looks at the losses; on an accelerator each look waits for it."""
 
@@ -264,16 +264,11 @@ class _Runner:
                 self.batches.append(self._batch([inversions[place] for place in chosen], chosen))
         self.order = [place for batch in self.batches for place in batch.places]
         self.rows = torch.tensor(self.order).argsort().to(self.device)
-        self.optimiser = torch.optim.Adam(
-            [p for batch in self.batches for p in batch.network.parameters()],
-            lr=self.settings.learning_rate,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
+        self.adam = Adam(p for batch in self.batches for p in batch.network.parameters())
 
     def run(self) -> Iterator[InversionStep]:
         steps, started = self.settings.steps, time.perf_counter()
         while self.done < steps:
-            self._set_learning_rate()
             deviation = self.settings.noise_deviation(self.done)
             losses = []
             for batch in self.batches:
@@ -281,8 +276,8 @@ class _Runner:
                 # A sum keeps each inversion's gradient what it would be alone.
                 each.sum().backward()
                 losses.append(each.detach())
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
+            self.adam.step(self._learning_rate())
+            self.adam.forget_gradients()
             self.done += 1
             result = torch.cat(losses)[self.rows]
             if (self.done % CHECKED_EVERY == 0 or self.done == steps) and not bool(
@@ -304,33 +299,34 @@ class _Runner:
     def state(self) -> State:
         """Of each inversion on its own, so that it may go on in other batches than it began in."""
         state = {"done": torch.tensor(self.done)}
+        index = self._indices()
         for batch in self.batches:
             for row, (place, generator) in enumerate(zip(batch.places, batch.fresh, strict=True)):
                 state[f"{place}.generator"] = generator.get_state().clone()
                 for name, weights in batch.network.named_parameters():
-                    moments = self.optimiser.state[weights]
-                    for kind in _MOMENTS:
-                        state[f"{place}.{kind}.{name}"] = batch.own(moments[kind], row).cpu()
+                    for kind, moments in self.adam.moments.items():
+                        moment = moments[index[weights]]
+                        state[f"{place}.{kind}.{name}"] = batch.own(moment, row).cpu()
                     state[f"{place}.weights.{name}"] = batch.own(weights.detach(), row).cpu()
         return state
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         try:
             self.done = int(state["done"])
+            index = self._indices()
             for batch in self.batches:
                 for place, generator in zip(batch.places, batch.fresh, strict=True):
                     generator.set_state(state[f"{place}.generator"])
                 for name, weights in batch.network.named_parameters():
-                    kinds = ("weights", *_MOMENTS)
                     values = {
                         kind: torch.cat([state[f"{place}.{kind}.{name}"] for place in batch.places])
-                        for kind in kinds
+                        for kind in ("weights", *self.adam.moments)
                     }
                     with torch.no_grad():
                         weights.copy_(values.pop("weights"))
-                    moments = {kind: value.to(weights) for kind, value in values.items()}
-                    counted = torch.tensor(float(self.done), device=weights.device)
-                    self.optimiser.state[weights] = {"step": counted, **moments}
+                    self.adam.restore(
+                        index[weights], torch.tensor(float(self.done)), *values.values()
+                    )
         except (KeyError, RuntimeError) as error:
             raise InputError(
                 "the state to go on from is of other inversions, or of another kind of device."
@@ -359,12 +355,15 @@ class _Runner:
             [target.distance(found[block][row]) for row, (block, target) in enumerate(pairs)]
         )
 
-    def _set_learning_rate(self) -> None:
+    def _indices(self) -> dict[Tensor, int]:
+        """The place of every network's weights among those that Adam learns."""
+        return {weights: i for i, weights in enumerate(self.adam.weights)}
+
+    def _learning_rate(self) -> float:
         start = 1 - self.settings.decay
         share = (self.done / self.settings.steps - start) / max(self.settings.decay, 1e-9)
         factor = (1 + math.cos(math.pi * min(max(share, 0.0), 1.0))) / 2
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * factor
+        return self.settings.learning_rate * factor
 
     def _precision(self) -> Any:
         return autocast_of(self.device, self.precision)
