@@ -100,7 +100,7 @@ def healed(pieces: Pieces, random: torch.Generator) -> Float[Tensor, "1 3 height
         codes = shrunk(pieces.codes, scale)
         guides = (
             Guide(codes, wanted, wanted.new_full((1, 1, 1, 1), MEANING)),
-            light.guide(scale, size, distinct),
+            light.guide(float(smaller), sides, size, distinct),
         )
         anchor = Anchor(first, held, sides[0] / pieces.image_grid[0])
         search, pages = PatchSearch(image, size, guides, anchor), both_ways(image)
@@ -170,7 +170,6 @@ class _Light:
 
     def __init__(self, pieces: Pieces, base: float) -> None:
         self._images = shrunk(pieces.image, base), shrunk(pieces.picture, base)
-        self._base = base
         theirs, own = (_shading(each, 1.0).square() for each in self._images)
         grid = _size(pieces.distinct)
         means = F.interpolate(theirs, size=pieces.image_grid, mode="area").flatten()
@@ -179,9 +178,14 @@ class _Light:
         # Stripes that are to come are stronger than the folds of a coat without any: folds give way.
         self._share = own / (own + expected + 1e-3)
 
-    def guide(self, scale: float, size: tuple[int, int], distinct: Tensor) -> Guide:
-        smaller = scale / self._base
-        theirs, own = (_shading(shrunk(each, smaller), smaller) for each in self._images)
+    def guide(
+        self, smaller: float, sides: tuple[int, int], size: tuple[int, int], distinct: Tensor
+    ) -> Guide:
+        # The sizes are given, as those of a size that was rounded before may be rounded otherwise.
+        theirs, own = (
+            _shading(F.interpolate(each, size=at, mode="area"), smaller)
+            for each, at in zip(self._images, (sides, size), strict=True)
+        )
         weight = LIGHT * F.interpolate(self._share, size=size, mode="area") * (1 - distinct)
         return Guide(theirs, own, weight, MOST)
 
