@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from splice.backbones import Backbone, find_backbone
 from splice.blocks import FoldedBlock, PlainBlock, Projections
+from splice.compiling import compiled
 from splice.errors import InputError
 from splice.patch_grid import resampled_positions, resize_to_patches
 from splice.weights import Provenance, load_vit
@@ -72,6 +73,7 @@ class FrozenViT(nn.Module):
     """
 
     sparing = False
+    _compiled: "Callable[..., dict[str, dict[int, Tensor]]] | None" = None
 
     def __init__(
         self,
@@ -147,7 +149,7 @@ class FrozenViT(nn.Module):
             return self
         other = copy(self)
         other._modules = {**self._modules, "layers": deepcopy(self.layers).to(dtype)}
-        return other
+        return other if self._compiled is None else other.compiled()
 
     def spared(self) -> "FrozenViT":
         """This model with the same weights, taking less memory and a third more time.
@@ -157,6 +159,15 @@ class FrozenViT(nn.Module):
         """
         other = copy(self)
         other.sparing = True
+        return other
+
+    def compiled(self) -> "FrozenViT":
+        """This model with its blocks compiled for passes with a gradient that spare no memory.
+
+        This model stays as it is.
+        """
+        other = copy(self)
+        other._compiled = compiled(other._through_blocks, "the vision transformer")
         return other
 
     def forward(
@@ -205,8 +216,17 @@ class FrozenViT(nn.Module):
     def _see(
         self, images: Float[Tensor, "batch 3 height width"], wanted: Mapping[str, set[int]]
     ) -> Features:
-        found: dict[str, dict[int, Tensor]] = {kind: {} for kind in wanted}
         x, grid, rope = self._embed(images)
+        through = self._through_blocks
+        if self._compiled is not None and x.requires_grad and not self.sparing:
+            through = self._compiled
+        return Features(grid, **through(x, rope, wanted))
+
+    def _through_blocks(
+        self, x: Tensor, rope: Tensor | None, wanted: Mapping[str, set[int]]
+    ) -> dict[str, dict[int, Tensor]]:
+        """What is wanted of the blocks, by kind and block, from the embedded patches x."""
+        found: dict[str, dict[int, Tensor]] = {kind: {} for kind in wanted}
         last = max((block for blocks in wanted.values() for block in blocks), default=0)
         for index in range(1, last + 1):
             kinds = {kind for kind, blocks in wanted.items() if index in blocks}
@@ -220,7 +240,7 @@ class FrozenViT(nn.Module):
                 x, taken = self._block(*inputs)
             for kind, value in taken.items():
                 found[kind][index] = value
-        return Features(grid, **found)
+        return found
 
     def _block(
         self, x: Tensor, layer: Any, kinds: set[str], last: bool, rope: Tensor | None

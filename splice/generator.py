@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from splice.compiling import compiled
+
 PAPER_CHANNELS = (16, 32, 64, 128, 128)
 
 TINT = 0.04
@@ -38,6 +40,8 @@ class UNet(nn.Module):
         sparing: whether what is inside a level is computed a second time for the gradient rather than
             kept: about half of the memory, a third more time, the same gradient.
     """
+
+    _compiled: Callable[[Tensor], Tensor] | None = None
 
     def __init__(
         self,
@@ -113,13 +117,23 @@ class UNet(nn.Module):
         right, bottom = -width % multiple, -height % multiple
         if right or bottom:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+        learns = torch.is_grad_enabled() and not self.sparing
+        paint = self._compiled if self._compiled is not None and learns else self._painted
+        return paint(x)[..., :height, :width]
+
+    def compile_learning(self) -> None:
+        """Has the network compiled for passes with a gradient that spare no memory."""
+        self._compiled = compiled(self._painted, "the generator")
+
+    def _painted(self, x: Tensor) -> Tensor:
+        """Of sizes that 2^levels divides."""
         given, skips = x, []
         for encoder, skip in zip(self.encoders, self.skips, strict=True):
             skips.append(self._part(skip, x))
             x = self._part(encoder, x)
         for decoder in self.decoders:
             x = self._part(_raise, decoder, x, skips.pop())
-        return self.coloured(x, given)[..., :height, :width]
+        return self.coloured(x, given)
 
     def coloured(
         self, maps: Float[Tensor, "batch channels rows width"], given: Float[Tensor, "batch ..."]
@@ -143,7 +157,11 @@ class UNet(nn.Module):
 
 def _raise(decoder: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
     """The maps of a level, from those of the level below, half as large, and the skip."""
-    x = _Doubled.apply(x)  # pyright: ignore[reportAssignmentType]
+    if torch.compiler.is_compiling():
+        # The compiler finds gradients and layouts by itself, and for sizes that are not known yet.
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    else:
+        x = _Doubled.apply(x)  # pyright: ignore[reportAssignmentType]
     return decoder(torch.cat([x, skip], 1))
 
 
@@ -217,6 +235,8 @@ class MirrorBorder(nn.Module):
         """The maps with their border; a side of one pixel is repeated."""
         if min(x.shape[-2:]) < 2:
             return F.pad(x, (1, 1, 1, 1), mode="replicate")
+        if torch.compiler.is_compiling():
+            return F.pad(x, (1, 1, 1, 1), mode="reflect")
         return _MirrorBorder.apply(x)  # pyright: ignore[reportReturnType]
 
 

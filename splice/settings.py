@@ -197,6 +197,10 @@ class Settings(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="of the matrix products"
     )
+    compiled: bool = Field(
+        default=False,
+        description="compile transformer and generator first: minutes, which long runs may save",
+    )
     seen: Seen = Seen()
     meaning: Meaning = Meaning()
     views: Views = Views()

@@ -101,6 +101,7 @@ class Transfer:
         self.settings, self.device, self.step = settings, torch.device(device), 0
         self.sparing, self._note = False, ""
         self.dtype = precision_of(settings.precision, self.device)
+        vit = vit.compiled() if settings.compiled else vit
         self.full_vit, self.first_vit = vit, vit.at_precision(self.dtype)
         self.vit = self.first_vit
         self.structure = structure[None].to(self.device, torch.float32)
@@ -124,6 +125,8 @@ class Transfer:
             inputs, settings.generator, settings.optimiser, settings.seed, self.device
         )
         self.painter.network.sparing = self.sparing
+        if settings.compiled:
+            self.painter.network.compile_learning()
 
     def steps(self) -> Iterator[Step]:
         """Runs until `settings.steps` steps are done, and yields a record after each.
