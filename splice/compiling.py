@@ -1,8 +1,9 @@
-"""Functions compiled by torch, for those who run many steps.
+"""Functions compiled by torch.
 
 Compiling takes from some ten seconds to minutes, once in a process, and joins what lies between the
-products and convolutions into few passes over memory. One that takes a picture is compiled for any
-size, so that views of many sizes do not compile it again and again.
+products and convolutions into few passes over memory. A function is compiled for any size, so that
+views of many sizes do not compile it again and again. Meant for GPUs: on CPUs the plain parts, with
+gradients of their own, are faster (docs/performance.md).
 """
 
 import warnings

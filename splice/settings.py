@@ -199,7 +199,7 @@ class Settings(Section):
     )
     compiled: bool = Field(
         default=False,
-        description="compile transformer and generator first: minutes, which long runs may save",
+        description="compile transformer and generator first, for a GPU; slower than plain on a CPU",
     )
     seen: Seen = Seen()
     meaning: Meaning = Meaning()
