@@ -31,12 +31,12 @@ def compiled(function: Callable[P, T], of: str) -> Callable[P, T]:
     Raises:
         RunError: when called, if it cannot be compiled here.
     """
+    from torch._dynamo.exc import TorchDynamoException  # takes a second, so only for this
+
     fast = torch.compile(function, dynamic=True)
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        from torch._dynamo.exc import TorchDynamoException  # takes a second, so only for this
-
         with warnings.catch_warnings():
             # The compiler warns of what its own parts do.
             warnings.simplefilter("ignore")

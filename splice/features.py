@@ -73,7 +73,7 @@ class FrozenViT(nn.Module):
     """
 
     sparing = False
-    _compiled: "Callable[..., dict[str, dict[int, Tensor]]] | None" = None
+    _compiled: Callable[..., dict[str, dict[int, Tensor]]] | None = None
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class FrozenViT(nn.Module):
             return self
         other = copy(self)
         other._modules = {**self._modules, "layers": deepcopy(self.layers).to(dtype)}
-        return other if self._compiled is None else other.compiled()
+        return other
 
     def spared(self) -> "FrozenViT":
         """This model with the same weights, taking less memory and a third more time.
@@ -167,7 +167,7 @@ class FrozenViT(nn.Module):
         This model stays as it is.
         """
         other = copy(self)
-        other._compiled = compiled(other._through_blocks, "the vision transformer")
+        other._compiled = compiled(FrozenViT._through_blocks, "the vision transformer")
         return other
 
     def forward(
@@ -217,10 +217,10 @@ class FrozenViT(nn.Module):
         self, images: Float[Tensor, "batch 3 height width"], wanted: Mapping[str, set[int]]
     ) -> Features:
         x, grid, rope = self._embed(images)
-        through = self._through_blocks
+        through = FrozenViT._through_blocks
         if self._compiled is not None and x.requires_grad and not self.sparing:
             through = self._compiled
-        return Features(grid, **through(x, rope, wanted))
+        return Features(grid, **through(self, x, rope, wanted))
 
     def _through_blocks(
         self, x: Tensor, rope: Tensor | None, wanted: Mapping[str, set[int]]

@@ -41,7 +41,7 @@ class UNet(nn.Module):
             kept: about half of the memory, a third more time, the same gradient.
     """
 
-    _compiled: Callable[[Tensor], Tensor] | None = None
+    _compiled: "Callable[[UNet, Tensor], Tensor] | None" = None
 
     def __init__(
         self,
@@ -118,12 +118,12 @@ class UNet(nn.Module):
         if right or bottom:
             x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         learns = torch.is_grad_enabled() and not self.sparing
-        paint = self._compiled if self._compiled is not None and learns else self._painted
-        return paint(x)[..., :height, :width]
+        paint = self._compiled if self._compiled is not None and learns else UNet._painted
+        return paint(self, x)[..., :height, :width]
 
     def compile_learning(self) -> None:
         """Has the network compiled for passes with a gradient that spare no memory."""
-        self._compiled = compiled(self._painted, "the generator")
+        self._compiled = compiled(UNet._painted, "the generator")
 
     def _painted(self, x: Tensor) -> Tensor:
         """Of sizes that 2^levels divides."""

@@ -100,7 +100,7 @@ def healed(pieces: Pieces, random: torch.Generator) -> Float[Tensor, "1 3 height
         codes = shrunk(pieces.codes, scale)
         guides = (
             Guide(codes, wanted, wanted.new_full((1, 1, 1, 1), MEANING)),
-            light.guide(float(smaller), sides, size, distinct),
+            light.guide(image, shrunk(pieces.picture, scale), smaller, distinct),
         )
         anchor = Anchor(first, held, sides[0] / pieces.image_grid[0])
         search, pages = PatchSearch(image, size, guides, anchor), both_ways(image)
@@ -169,8 +169,8 @@ class _Light:
     """Light and dark of both pictures, and where the picture's own count."""
 
     def __init__(self, pieces: Pieces, base: float) -> None:
-        self._images = shrunk(pieces.image, base), shrunk(pieces.picture, base)
-        theirs, own = (_shading(each, 1.0).square() for each in self._images)
+        images = shrunk(pieces.image, base), shrunk(pieces.picture, base)
+        theirs, own = (_shading(each, 1).square() for each in images)
         grid = _size(pieces.distinct)
         means = F.interpolate(theirs, size=pieces.image_grid, mode="area").flatten()
         expected = _up((pieces.kindred @ means).reshape(1, 1, *grid), _size(own))
@@ -179,19 +179,20 @@ class _Light:
         self._share = own / (own + expected + 1e-3)
 
     def guide(
-        self, smaller: float, sides: tuple[int, int], size: tuple[int, int], distinct: Tensor
+        self,
+        image: Float[Tensor, "1 3 rows columns"],
+        picture: Float[Tensor, "1 3 height width"],
+        smaller: int,
+        distinct: Float[Tensor, "1 1 height width"],
     ) -> Guide:
-        # The sizes are given, as those of a size that was rounded before may be rounded otherwise.
-        theirs, own = (
-            _shading(F.interpolate(each, size=at, mode="area"), smaller)
-            for each, at in zip(self._images, (sides, size), strict=True)
-        )
-        weight = LIGHT * F.interpolate(self._share, size=size, mode="area") * (1 - distinct)
-        return Guide(theirs, own, weight, MOST)
+        """The guide for both as they are searched, that many times smaller than at first."""
+        share = F.interpolate(self._share, size=_size(picture), mode="area")
+        weight = LIGHT * share * (1 - distinct)
+        return Guide(_shading(image, smaller), _shading(picture, smaller), weight, MOST)
 
 
 def _shading(
-    image: Float[Tensor, "1 3 height width"], smaller: float
+    image: Float[Tensor, "1 3 height width"], smaller: int
 ) -> Float[Tensor, "1 1 height width"]:
     """Brightness less what it is around, in deviations, of a picture that many times smaller."""
     light, radius = brightness(image), max(2, round(SHADING / smaller))

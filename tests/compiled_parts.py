@@ -40,7 +40,7 @@ def transformer() -> list[tuple[float, float]]:
 
 
 def generator() -> list[tuple[float, float]]:
-    plain = UNet(channels=(4, 6), start="rectifier", generator=tiny.generator(1))
+    plain = UNet(channels=(4, 6), start="rectifier", underpainted=True, generator=tiny.generator(1))
     compiled = deepcopy(plain)
     compiled.compile_learning()
 

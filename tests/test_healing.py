@@ -121,9 +121,10 @@ def test_light_counts_where_nothing_stronger_is_to_come():
     folds, bands = (0.5 + 0.3 * (row / 3).sin()), (0.5 + 0.3 * (row / 2).sin())
     folds = torch.where(torch.arange(80) < 40, folds, 0.5)
     given = pieces(bands.expand(1, 3, 64, 80), bands.expand(1, 3, 64, 80), unmoved(GRID, CPU))
-    light = healing._Light(replace(given, picture=folds.expand(1, 3, 64, 80)), 1.0)
-    weight = light.guide(1.0, (64, 80), (64, 80), torch.zeros(1, 1, 64, 80)).weight[0, 0]
+    folds = folds.expand(1, 3, 64, 80)
+    light = healing._Light(replace(given, picture=folds), 1.0)
+    weight = light.guide(given.image, folds, 1, torch.zeros(1, 1, 64, 80)).weight[0, 0]
     assert weight[:, :24].mean() > 0.5 * 0.004
     assert weight[:, 56:].mean() < 0.1 * 0.004
-    held = light.guide(1.0, (64, 80), (64, 80), torch.ones(1, 1, 64, 80)).weight
+    held = light.guide(given.image, folds, 1, torch.ones(1, 1, 64, 80)).weight
     assert held.abs().max() == 0
