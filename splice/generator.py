@@ -1,8 +1,7 @@
-"""The U-Net that paints: trained from scratch on one pair, plain or with semantic input.
+"""The U-Net that paints: trained from scratch on one pair.
 
 The plain network is the paper's (Splice, section 3.3 and supplementary; after Ulyanov et al., "Deep
-Image Prior", 2018). The semantic one gets, beside the brightness of a pixel, a code of what the pixel
-shows (`splice.semantics`), so that it need not learn from scratch what is where.
+Image Prior", 2018). The default's paints over a picture: it adds to the logits of its colours.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +16,6 @@ from torch.utils.checkpoint import checkpoint
 from splice.compiling import compiled
 
 PAPER_CHANNELS = (16, 32, 64, 128, 128)
-
-TINT = 0.04
-"""How far, in logits, a colour may go from the underpainting's other than by getting lighter or
-darker: a stripe may be black on white, but a grey tongue cannot become green."""
-
-LIGHT = 0.3
-"""How much lighter or darker, in logits, it may get."""
 
 
 class UNet(nn.Module):
@@ -50,7 +42,7 @@ class UNet(nn.Module):
         channels: Sequence[int] = PAPER_CHANNELS,
         skip: int = 4,
         start: Literal["paper", "rectifier"] = "paper",
-        underpainted: bool = False,
+        reach: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         """Builds the network with random weights.
@@ -61,15 +53,14 @@ class UNet(nn.Module):
             skip: channels of each skip.
             start: "paper" draws weights from Xavier's normal distribution with gain 0.02;
                 "rectifier" from Kaiming's, which keeps the variance through LeakyReLU(0.2), with a
-                faint last layer, so that training starts from mid-grey, or the underpainting, with
-                live gradients.
-            underpainted: whether the last three channels of the input are logits of colours, to which
-                the network adds up to `LIGHT` of light and up to `TINT` of colour.
+                last layer of zeros, so that a network that paints over a picture starts from it.
+            reach: above 0, the last three channels of the input are the logits of a picture, from
+                which the network's colours go up to that far.
             generator: where the randomness comes from.
         """
         super().__init__()
         self.inputs, self.levels, self.sparing = inputs, len(channels), False
-        self.underpainted = underpainted
+        self.reach = reach
         self.encoders, self.skips, self.decoders = (nn.ModuleList() for _ in range(3))
         below = inputs
         for width in channels:
@@ -102,7 +93,7 @@ class UNet(nn.Module):
                 if module.bias is not None:
                     module.bias.zero_()
         if start == "rectifier":
-            nn.init.normal_(self.colours.weight, 0.0, 0.02, generator)
+            self.colours.weight.zero_()
 
     def forward(
         self, x: Float[Tensor, "batch inputs height width"]
@@ -140,11 +131,9 @@ class UNet(nn.Module):
     ) -> Float[Tensor, "batch 3 rows width"]:
         """The colours in [0, 1] that the last maps stand for, over what the network was given there."""
         logits = self.colours(maps).float()
-        if not self.underpainted:
-            return torch.sigmoid(logits)
-        light = logits.mean(1, keepdim=True)
-        tint = TINT * torch.tanh((logits - light) / TINT)
-        return torch.sigmoid(given[:, -3:] + LIGHT * torch.tanh(light / LIGHT) + tint)
+        if self.reach > 0:
+            logits = given[:, -3:].float() + self.reach * torch.tanh(logits / self.reach)
+        return torch.sigmoid(logits)
 
     def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """A part of the network, of which only the inputs are kept where memory is spared."""

@@ -8,34 +8,34 @@ from pathlib import Path
 import torch
 
 from splice.errors import RunError
-from splice.settings import MAX_SIZE, MIN_SIZE, Views
+from splice.settings import MAX_SIZE, MIN_SIZE, Settings
 
 FIXED_BYTES = 1_250_000_000
 """What a run takes whatever its size: libraries, the backbone and its features."""
 
-BYTES_KEPT = 850
-"""What a run keeps for each pixel of the output: both pictures, codes, noise, underpaintings."""
+BYTES_DELIVERED = 150
+"""What a run keeps for each pixel of the output: both pictures, the output, what makes it large."""
 
-BYTES_LEARNT = 3_000
+BYTES_LEARNT = 3_500
 """What a step takes for each pixel that it learns from: activations of the generator, twice."""
 
-BYTES_LEARNT_SPARINGLY = 1_400
+BYTES_LEARNT_SPARINGLY = 1_700
 """Likewise where memory is spared."""
 
 BYTES_PAINTED = 1_000
-"""What painting takes for each pixel of the output."""
+"""What painting takes for each pixel of the painting."""
 
 BYTES_PAINTED_IN_BANDS = 350
 """Likewise in bands."""
 
 SPARED_PIXELS = 1024**2
-"""Pixels of a step's views above which memory is spared from the first step on."""
+"""Pixels that a step learns from above which memory is spared from the first step on."""
 
 PIXELS_IN_ONE_PIECE = 2**21
 """Pixels of a picture above which it is painted in bands."""
 
-USUAL_VIEWS = Views()
-"""Those of the preset `default`."""
+USUAL = Settings()
+"""The preset `default`."""
 
 _PHRASES = (
     "out of memory",
@@ -50,8 +50,8 @@ _SHARE = 0.8
 """Of the free memory, what a run may plan with; the rest is left to others and to fluctuations."""
 
 
-def needed_memory(height: int, width: int, views: Views = USUAL_VIEWS) -> int:
-    """About how many bytes a run with the default preset takes for an output of that size.
+def needed_memory(height: int, width: int, settings: Settings = USUAL) -> int:
+    """About how many bytes a run takes for an output of that size.
 
     The constants lie a little above the peaks that `benchmarks/memory.py` measured on the CPU (see
     docs/robustness.md); another backbone, or another size at which it sees, changes the fixed part.
@@ -59,14 +59,14 @@ def needed_memory(height: int, width: int, views: Views = USUAL_VIEWS) -> int:
     Args:
         height: of the output, in pixels.
         width: likewise.
-        views: of the run, whose largest one bounds what a step takes.
+        settings: of the run.
     """
-    return round(FIXED_BYTES + _growing(height, width, views))
+    return round(FIXED_BYTES + _growing(height, width, settings))
 
 
-def spares(height: int, width: int, views: Views) -> bool:
-    """Whether views of such pictures are so large that memory is spared from the first step on."""
-    return _learnt(height, width, views) > SPARED_PIXELS
+def spares(height: int, width: int, settings: Settings) -> bool:
+    """Whether pictures are so large that memory is spared from the first step on."""
+    return _learnt(*_painted(height, width, settings), settings) > SPARED_PIXELS
 
 
 def in_one_piece(height: int, width: int) -> bool:
@@ -74,22 +74,29 @@ def in_one_piece(height: int, width: int) -> bool:
     return height * width <= PIXELS_IN_ONE_PIECE
 
 
-def _learnt(height: float | int, width: float | int, views: Views) -> float:
-    """Pixels of the views of one picture that a step learns from, at most."""
-    pixels = float(min(height, width, views.largest) ** 2)
-    if views.entire_every:
-        pixels += min(height * width, views.largest**2)
-    return pixels
+def _painted(height: float, width: float, settings: Settings) -> tuple[float, float]:
+    """Sides of what the generator paints."""
+    if settings.method == "paper":
+        return height, width
+    share = min(1.0, settings.painted / min(height, width))
+    return height * share, width * share
 
 
-def _growing(height: float | int, width: float | int, views: Views) -> float:
+def _learnt(height: float, width: float, settings: Settings) -> float:
+    """Pixels that a step learns from, at most: the published method's crop and the entire picture."""
+    entire = height * width
+    return entire + min(height, width) ** 2 if settings.method == "paper" else entire
+
+
+def _growing(height: float, width: float, settings: Settings) -> float:
     """What grows with the size."""
-    pixels, learnt = height * width, _learnt(height, width, views)
+    painted = _painted(height, width, settings)
+    pixels, learnt = painted[0] * painted[1], _learnt(*painted, settings)
     spared = learnt > SPARED_PIXELS
     step = learnt * (BYTES_LEARNT_SPARINGLY if spared else BYTES_LEARNT)
     in_bands = spared or pixels > PIXELS_IN_ONE_PIECE
     painting = pixels * (BYTES_PAINTED_IN_BANDS if in_bands else BYTES_PAINTED)
-    return float(BYTES_KEPT * pixels + max(step, painting))
+    return float(BYTES_DELIVERED * height * width + max(step, painting))
 
 
 def free_memory(device: torch.device) -> int:
@@ -140,7 +147,7 @@ def largest_size(
     height: int,
     width: int,
     device: torch.device,
-    views: Views = USUAL_VIEWS,
+    settings: Settings = USUAL,
 ) -> int:
     """The largest short side, in pixels, with which a run of such a picture fits the device.
 
@@ -148,7 +155,7 @@ def largest_size(
         height: of the structure image, in pixels.
         width: likewise.
         device: to run on.
-        views: of the run.
+        settings: of the run.
 
     Returns:
         At most the picture's own short side, and a size that `--size` takes.
@@ -157,7 +164,7 @@ def largest_size(
         RunError: there is not even memory for the smallest size.
     """
     free = free_memory(device)
-    size = _largest_within(free * _SHARE - FIXED_BYTES, height, width, views)
+    size = _largest_within(free * _SHARE - FIXED_BYTES, height, width, settings)
     if size is None:
         raise RunError(
             f"{free / 1e9:.1f} GB of memory are free on {device}, too little for any run; end "
@@ -166,12 +173,12 @@ def largest_size(
     return size
 
 
-def _largest_within(room: float, height: int, width: int, views: Views) -> int | None:
+def _largest_within(room: float, height: int, width: int, settings: Settings) -> int | None:
     """The largest size whose growing part has room; None if there is none."""
     short, aspect = min(height, width), max(height, width) / min(height, width)
     # From the largest down: once memory is spared, a larger size may take less than a smaller one.
     for size in range(max(MIN_SIZE, min(short, MAX_SIZE)), MIN_SIZE - 1, -1):
-        if _growing(size, size * aspect, views) <= room:
+        if _growing(size, size * aspect, settings) <= room:
             return size
     return None
 
@@ -198,7 +205,7 @@ def explained(
     height: int,
     width: int,
     device: torch.device,
-    views: Views = USUAL_VIEWS,
+    settings: Settings = USUAL,
 ) -> Iterator[None]:
     """Within, running out of memory is told as that, with the size that would fit.
 
@@ -210,7 +217,7 @@ def explained(
         yield
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            raise ran_out(height, width, device, views) from error
+            raise ran_out(height, width, device, settings) from error
         raise
 
 
@@ -218,7 +225,7 @@ def ran_out(
     height: int,
     width: int,
     device: torch.device,
-    views: Views = USUAL_VIEWS,
+    settings: Settings = USUAL,
 ) -> RunError:
     """What to raise when a run with an output of that size ran out of memory.
 
@@ -227,10 +234,10 @@ def ran_out(
     """
     short = min(height, width)
     free = (free_memory(device) + own_memory(device)) * _SHARE - FIXED_BYTES
-    failed = _growing(height, width, views)
-    fits = _largest_within(min(free, failed * 9 / 16 + 1), height, width, views)
+    failed = _growing(height, width, settings)
+    fits = _largest_within(min(free, failed * 9 / 16 + 1), height, width, settings)
     way_out = f"--size {fits} would fit" if fits is not None else "end other programs first"
     return RunError(
         f"there is not enough memory on {device} for a short side of {short} pixels "
-        f"(about {needed_memory(height, width, views) / 1e9:.1f} GB); {way_out}."
+        f"(about {needed_memory(height, width, settings) / 1e9:.1f} GB); {way_out}."
     )

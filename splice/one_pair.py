@@ -44,4 +44,4 @@ def splice_pair(
     transfer = Transfer(pictures[0], pictures[1], settings, vit, device)
     for step in transfer.steps():
         watch(step)
-    return transfer.picture().cpu()
+    return transfer.output().cpu()

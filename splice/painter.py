@@ -17,7 +17,7 @@ from splice.bands import paint_in_bands
 from splice.generator import UNet
 from splice.precision import autocast_of
 from splice.section import factor_at
-from splice.settings import GeneratorSettings, Optimiser
+from splice.settings import Settings
 
 HALF_PRECISION_SCALE = 2.0**12
 """Float16 rounds gradients of single pixels to nothing unless the loss is scaled up."""
@@ -33,34 +33,26 @@ class Painter:
             itself leaves them as they are where a loss or gradient is not finite.
     """
 
-    def __init__(
-        self,
-        inputs: int,
-        generator: GeneratorSettings,
-        optimiser: Optimiser,
-        seed: int,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, inputs: int, settings: Settings, device: torch.device) -> None:
         """Draws the first weights.
 
         Args:
             inputs: channels of what the network is given.
-            generator: its settings.
-            optimiser: settings of Adam.
-            seed: of the first weights, which are the same on every device.
+            settings: of the run; its seed gives the same first weights on every device.
             device: where to compute.
         """
-        self.generator, self.optimiser, self.device = generator, optimiser, device
+        self.generator, self.optimiser, self.device = settings.generator, settings.optimiser, device
+        published = settings.method == "paper"
         self.network = UNet(
             inputs,
-            skip=generator.skip,
-            start=generator.start,
-            underpainted=generator.underpainted,
-            generator=torch.Generator().manual_seed(seed),
+            skip=self.generator.skip,
+            start="paper" if published else "rectifier",
+            reach=0.0 if published else self.generator.reach,
+            generator=torch.Generator().manual_seed(settings.seed),
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = [weight.detach().clone() for weight in self.network.parameters()]
-        self.adam = Adam(self.network.parameters(), optimiser.beta1, optimiser.beta2)
+        self.adam = Adam(self.network.parameters(), self.optimiser.beta1, self.optimiser.beta2)
         self.waits = device.type != "cuda"
 
     def paint(

@@ -38,6 +38,10 @@ FRAME_SIDE = 256
 """Longest short side of the time lapse, in pixels."""
 
 
+SHOWN_RARELY = 30
+"""Times as long as it takes to write the picture so far, the next one waits."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended.
@@ -134,6 +138,7 @@ class Run:
         self._begun = time.monotonic()
         self._seconds_before = 0.0
         self._resumed = 0
+        self._show_from = 0.0
         self._started = _now()
         self.folder, self.settings = folder, settings
         self._files = {"structure": structure, "appearance": appearance}
@@ -193,10 +198,14 @@ class Run:
         status = None
         try:
             with self._memory_explained():
+                if self.settings.method == "painting" and self.settings.steps > 0:
+                    self._show()
                 for step in self.transfer.steps():
                     self.history.add(step)
                     if step.step in frames_at:
                         self._frames.append(self._small(self.transfer.picture()))
+                        if time.monotonic() >= self._show_from:
+                            self._show()
                     watch(step)
                     status = stop()
                     if status is not None:
@@ -211,6 +220,13 @@ class Run:
             raise
         self.save()
         return self._end(status)
+
+    def _show(self) -> None:
+        """Write the picture so far, unless that took too large a share of the time."""
+        begun = time.monotonic()
+        self.folder.write_picture(self.transfer.output().float().cpu())
+        now = time.monotonic()
+        self._show_from = now + SHOWN_RARELY * (now - begun)
 
     def save(self) -> None:
         """Write a checkpoint of the step that was done last."""
@@ -230,7 +246,7 @@ class Run:
 
     def _memory_explained(self) -> contextlib.AbstractContextManager[None]:
         height, width = self.structure.shape[1:]
-        return explained(height, width, self.device, self.settings.views)
+        return explained(height, width, self.device, self.settings)
 
     def _earlier(self, resume: bool) -> Checkpoint | None:
         if not self.folder.has(CHECKPOINT):
@@ -276,7 +292,7 @@ class Run:
 
     def _write(self, finished: bool) -> Scores | None:
         """Every file of the run but the checkpoint; the record last, as it says what is there."""
-        output = self.transfer.picture().detach().float().cpu()
+        output = self.transfer.output().detach().float().cpu()
         self.folder.write_picture(output)
         self.folder.write_panel([to_pil(i) for i in (self.structure, self.appearance, output)])
         self.folder.write_losses(self.history.csv(), self.history.curves(), self.history.steps())
@@ -338,7 +354,7 @@ def choose_size(structure: Path, settings: Settings, device: torch.device) -> in
     if isinstance(settings.size, int):
         return settings.size
     width, height = check_picture(structure)
-    return largest_size(height, width, device, settings.views)
+    return largest_size(height, width, device, settings)
 
 
 def read_at_most(file: Path, size: int) -> torch.Tensor:

@@ -8,132 +8,85 @@ description is at once a key of presets, an option of the command and a row of t
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from splice.backbones import DEFAULT_BACKBONE, find_backbone
 from splice.section import Fraction, Schedule, Section
-from splice.terms import Depths, Objective
 
 MIN_SIZE, MAX_SIZE = 32, 2160
+
+Depths = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
+"""Blocks as fractions of a backbone's depth, 1 being the deepest."""
+
+Weight = Annotated[float, Field(ge=0)]
+"""How much a term of the objective counts; 0 leaves it out."""
+
+PAPER_TERMS = ("appearance", "structure", "identity")
+PAINTING_TERMS = ("appearance", "structure", "nearest", "colour", "edges", "gamut")
 
 
 class Meaning(Section):
     """How the meaning of pixels and patches is found, once for each pair."""
 
-    short_side: int = Field(default=448, ge=32, le=2048, description="at which keys are taken")
-    long_side: int = Field(default=1344, ge=32, le=4096, description="longest long side for keys")
+    short_side: int = Field(
+        default=448, ge=32, le=2048, description="at which both pictures are seen, in pixels"
+    )
+    depths: Depths = Field(
+        default=(0.75, 0.83, 0.92, 1.0),
+        description="blocks whose tokens say what corresponds, in fractions of the backbone's depth",
+    )
     channels: int = Field(default=32, ge=1, le=384, description="channels of the codes")
     radius: int = Field(
         default=8, ge=0, le=256, description="of the window that brings codes to edges, in pixels"
     )
-    tolerance: float = Field(
-        default=1e-3, gt=0, description="variance of colour below which a window is flat"
+    weight: float = Field(
+        default=0.28,
+        ge=0,
+        le=100,
+        description="how much likeness in meaning counts beside looks when tokens are matched",
+    )
+
+
+class Tones(Section):
+    """The tone map that the generator paints over."""
+
+    parts: int = Field(default=48, ge=1, le=256, description="parts, each with a map of its own")
+    softness: float = Field(
+        default=0.5, gt=0, le=10, description="how far parts reach into each other"
     )
     temperature: float = Field(
-        default=0.02, gt=0, description="of the softmax over corresponding patches"
+        default=0.043,
+        gt=0,
+        le=10,
+        description="of the softmax over likeness that says where a part's colours come from",
     )
-    breadth: float = Field(
-        default=0.02, gt=0, description="of the softmax over parts whose mean colours count"
+    strongest: float = Field(
+        default=3.0, ge=1, le=100, description="most that a part's contrast is strengthened"
     )
-    depths: Depths = Field(
-        default=(0.75, 0.92, 1.0),
-        description="blocks whose keys say what corresponds, in fractions of the backbone's depth",
-    )
-    around: int = Field(
-        default=1,
-        ge=0,
-        le=8,
-        description="patches in each direction whose matches must agree with a patch's own",
-    )
-    reach: float = Field(
-        default=0.05,
-        ge=0,
-        le=2,
-        description="similarity that a match may give up so that all of the appearance image is used",
-    )
-    stretch: float = Field(
-        default=0.1,
-        ge=0,
-        le=4,
-        description="similarity that it costs to stretch a piece of the appearance image by a patch",
-    )
-    tear: float = Field(
-        default=0.2,
-        ge=0,
-        le=4,
-        description="similarity that it costs, at the most, to tear it between two patches",
+    radius: int = Field(
+        default=8, ge=0, le=256, description="of the window that brings maps to edges, in pixels"
     )
 
 
-class Views(Section):
-    """The random views of both images that a step works on."""
+class Seen(Section):
+    """The sizes at which the backbone sees the output."""
 
-    crop: float = Field(
-        default=0.9, gt=0, le=1, description="smallest side of a crop, of the height"
+    short_side: int = Field(default=336, ge=32, le=1024, description="short side, in pixels")
+    coarse_short_side: int = Field(
+        default=224, ge=32, le=1024, description="short side in the first part of the run"
     )
-    flip: Fraction = Field(default=0.5, description="probability of a mirrored view")
-    jitter: Fraction = Field(
-        default=0.0, description="probability of other colours, structure image only"
-    )
-    brightness: Fraction = Field(default=0.4, description="range of the colour jitter's brightness")
-    contrast: Fraction = Field(default=0.4, description="range of the colour jitter's contrast")
-    saturation: Fraction = Field(default=0.2, description="range of the colour jitter's saturation")
-    hue: float = Field(
-        default=0.1, ge=0, le=0.5, description="range of the colour jitter's hue, in turns"
-    )
-    blur: Fraction = Field(
-        default=0.0, description="probability of a blurred view, structure image only"
-    )
-    largest: int = Field(
-        default=MAX_SIZE,
-        ge=32,
-        le=MAX_SIZE,
-        description="most pixels along a view; small parts of a large picture take less memory, and "
-        "match worse",
-    )
-    pool: int = Field(
-        default=16,
-        ge=0,
-        description="views of each picture that are drawn once and used again; 0 for fresh ones",
-    )
-    entire_every: int = Field(
-        default=0, ge=0, description="steps between two with the entire pair as well; 0 for never"
-    )
+    until: Fraction = Field(default=0.6, description="share of the steps that is that first part")
 
 
 class GeneratorSettings(Section):
     """The network that paints the output."""
 
-    input: Literal["image", "semantic"] = Field(
-        default="semantic",
-        description="what it sees: the image alone, or the keys of its patches as well",
-    )
-    noise: int = Field(
-        default=6,
-        ge=0,
-        le=8,
-        description="octaves of fixed noise beside the semantic input, to make texture from",
-    )
-    noise_level: float = Field(
-        default=0.3, ge=0, le=10, description="deviation of that noise; codes have 1"
-    )
-    collage: float = Field(
-        default=4.0,
-        ge=0,
-        le=100,
-        description="factor of the collage's colours beside the semantic input, whose codes have "
-        "deviation 1; 0 leaves it out",
-    )
-    underpainting: int = Field(
-        default=20,
-        ge=0,
-        le=64,
-        description="radius, in pixels of a picture with a short side of 256, of what counts as "
-        "detail in the layer that the semantic generator paints over; 0 for no such layer",
-    )
     skip: int = Field(default=8, ge=1, le=128, description="channels of each skip connection")
-    start: Literal["paper", "rectifier"] = Field(
-        default="rectifier", description="how the first weights are drawn"
+    reach: float = Field(
+        default=4.0,
+        gt=0,
+        le=20,
+        description="how far, in logits, a colour may go from the toned picture's",
     )
     average: float = Field(
         default=0.98,
@@ -142,29 +95,42 @@ class GeneratorSettings(Section):
         description="share of the past in the averaged weights; 0 for none",
     )
 
-    @property
-    def underpainted(self) -> bool:
-        """Whether the generator paints over an underpainting."""
-        return self.input == "semantic" and self.underpainting > 0
+
+class Objective(Section):
+    """The weights of the terms that are summed, and what they look at."""
+
+    appearance: Weight = Field(default=3.0, description="[CLS] tokens of the appearance image")
+    structure: Weight = Field(default=1.5, description="self-similarity of the structure image")
+    identity: Weight = Field(
+        default=0.0, description="keys of the appearance image painted by itself; the paper's alone"
+    )
+    nearest: Weight = Field(
+        default=5.0, description="patch tokens, each like the nearest of the appearance image's"
+    )
+    colour: Weight = Field(default=2.0, description="mean colours of the patches matched so")
+    edges: Weight = Field(default=1.0, description="outlines of the structure image")
+    gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
+    cls_depths: Depths = Field(
+        default=(0.25, 0.5, 0.75, 1.0), description="blocks whose [CLS] is compared"
+    )
+    token_depths: Depths = Field(
+        default=(0.25, 0.5, 0.75), description="blocks whose patch tokens are matched"
+    )
+    evenness: Fraction = Field(
+        default=0.7, description="how far small parts count as much as large ones"
+    )
 
 
 class Optimiser(Section):
     """Adam, by which the generator learns."""
 
-    learning_rate: float = Field(default=2e-3, gt=0, le=1, description="step size")
+    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
     schedule: Schedule = Field(
-        default=((0.0, 0.1), (0.03, 1.0), (0.6, 1.0), (1.0, 0.05)),
+        default=((0.0, 0.1), (0.02, 1.0), (0.6, 1.0), (1.0, 0.05)),
         description="factors of the step size over the run",
     )
     beta1: float = Field(default=0.5, ge=0, lt=1, description="decay of the gradient's mean")
     beta2: float = Field(default=0.99, ge=0, lt=1, description="decay of the gradient's square")
-
-
-class Seen(Section):
-    """The size at which the backbone sees a picture."""
-
-    short_side: int = Field(default=224, ge=32, le=1024, description="short side, in pixels")
-    long_side: int = Field(default=480, ge=32, le=4096, description="longest long side, in pixels")
 
 
 def _size(value: Any) -> Any:
@@ -188,10 +154,23 @@ class Settings(Section):
     weights: str | None = Field(
         default=None, description="file of its weights, instead of the usual ones"
     )
-    size: Size = Field(
-        default=256, description="short side of the output, at most the structure image's"
+    method: Literal["painting", "paper"] = Field(
+        default="painting",
+        description="paint the toned structure image over as a whole, or the published method",
     )
-    steps: int = Field(default=150, ge=1, le=1_000_000, description="steps of the optimisation")
+    size: Size = Field(
+        default=MAX_SIZE, description="short side of the output, at most the structure image's"
+    )
+    painted: int = Field(
+        default=256,
+        ge=32,
+        le=1024,
+        description="short side of what the generator paints, at most the output's; the "
+        "photograph's own detail makes it as large as the output",
+    )
+    steps: int = Field(
+        default=500, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
@@ -203,10 +182,20 @@ class Settings(Section):
     )
     seen: Seen = Seen()
     meaning: Meaning = Meaning()
-    views: Views = Views()
+    tones: Tones = Tones()
     generator: GeneratorSettings = GeneratorSettings()
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
+
+    @model_validator(mode="after")
+    def _has_its_terms(self) -> "Settings":
+        terms = PAPER_TERMS if self.method == "paper" else PAINTING_TERMS
+        for name in {*PAPER_TERMS, *PAINTING_TERMS} - set(terms):
+            if getattr(self.objective, name):
+                raise ValueError(
+                    f"objective.{name} should be 0 with method {self.method}, which has no such term"
+                )
+        return self
 
     @field_validator("backbone")
     @classmethod

@@ -1,8 +1,8 @@
 """The optimisation of one pair: a generator learns to paint one picture in the look of the other.
 
-Read top to bottom, this is the whole method: views of both pictures go through the generator, its
-outputs through the frozen ViT, and the terms of the objective (`splice.view_terms`) say what is wrong
-with them. The loop yields a small record after every step to whoever watches.
+The generator paints, the frozen transformer looks at what was painted, and the terms of the method
+(`splice.painting`, or the published one, `splice.paper`) say what is wrong with it. The loop yields a
+small record after every step to whoever watches.
 """
 
 import time
@@ -14,22 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splice import objective
+from splice.delivery import delivered
 from splice.errors import RunError
 from splice.failures import FailedSteps, Outcome
 from splice.features import FrozenViT
+from splice.images import resize_short_side
 from splice.memory import in_one_piece, is_out_of_memory, let_go, spares
 from splice.painter import Painter
+from splice.painting import Painting
+from splice.paper import Published
 from splice.precision import precision_of
-from splice.preparation import Preparation
 from splice.settings import Settings
-from splice.targets import Role, Target, Targets
-from splice.terms import Objective, Term
-from splice.view_terms import ViewTerms
-from splice.views import View
-
-TERMS = tuple(name for name, value in Objective() if isinstance(value, Term))
-"""The terms of the objective, by the names of their settings."""
 
 SKIPS_TO_FULL_PRECISION, SKIPS_TO_GIVING_UP = 3, 10
 """Steps in a row with a loss or gradient that is not finite, after which the loop goes to float32,
@@ -72,10 +67,9 @@ class Transfer:
 
     Attributes:
         step: steps done.
-        sparing: whether the run takes less memory and more time: views are large, or memory ran out.
+        sparing: whether the run takes less memory and more time: pictures are large, or memory ran out.
         painter: the generator, its average and its optimiser.
-        prepared: what is found once for the pair.
-        targets: views of both pictures and what outputs are compared with.
+        method: what the generator is given, and what is wrong with what it paints.
     """
 
     def __init__(
@@ -101,29 +95,26 @@ class Transfer:
         self.settings, self.device, self.step = settings, torch.device(device), 0
         self.sparing, self._note = False, ""
         self.dtype = precision_of(settings.precision, self.device)
-        vit = vit.compiled() if settings.compiled else vit
-        self.full_vit, self.first_vit = vit, vit.at_precision(self.dtype)
-        self.vit = self.first_vit
-        self.structure = structure[None].to(self.device, torch.float32)
-        self.appearance = appearance[None].to(self.device, torch.float32)
+        self.full_vit = vit.compiled() if settings.compiled else vit
+        self.large = structure[None].to(self.device, torch.float32)
+        whole = settings.method == "painting"
+        pictures = [
+            resize_short_side(each, min(settings.painted, *each.shape[1:])) if whole else each
+            for each in (structure, appearance)
+        ]
+        self.structure, self.appearance = (
+            each[None].to(self.device, torch.float32) for each in pictures
+        )
         # Views are drawn on the host, so that their sizes are known without asking the device.
-        views = torch.Generator().manual_seed(settings.seed)
-        self.noise = torch.Generator(self.device).manual_seed(settings.seed)
+        self.random = torch.Generator().manual_seed(settings.seed)
         self.failed = FailedSteps(self.device)
-        pictures = (self.structure, self.appearance)
-        self.prepared = Preparation(*pictures, settings, self.first_vit)
-        self.targets = Targets(*pictures, settings, self.vit, vit, views)
-        self._view_terms = ViewTerms(settings, self.prepared, self.targets, self.noise)
-        sizes = [(picture.shape[-2], picture.shape[-1]) for picture in pictures]
-        if any(spares(height, width, settings.views) for height, width in sizes):
+        method = Painting if whole else Published
+        vit = self.full_vit.at_precision(self.dtype)
+        self.method = method(self.structure, self.appearance, settings, vit, self.random)
+        if spares(self.structure.shape[-2], self.structure.shape[-1], settings):
             self.spare_memory()
-        pixel = View(0, 0, 1, 1)
-        inputs = self._within_memory(
-            lambda: self._input(pixel.cut(self.structure), pixel, "structure").shape[1]
-        )
-        self.painter = Painter(
-            inputs, settings.generator, settings.optimiser, settings.seed, self.device
-        )
+        inputs = self._within_memory(lambda: self.method.inputs(0, 1).shape[1])
+        self.painter = Painter(inputs, settings, self.device)
         self.painter.network.sparing = self.sparing
         if settings.compiled:
             self.painter.network.compile_learning()
@@ -137,8 +128,8 @@ class Transfer:
         """
         while self.step < self.settings.steps:
             begun = time.perf_counter()
-            random = (self.targets.random.get_state(), self.noise.get_state())
-            losses, learnt = self._within_memory(lambda random=random: self._learn(*random))
+            random = self.random.get_state()
+            losses, learnt = self._within_memory(lambda random=random: self._learn(random))
             precision = str(self.dtype).removeprefix("torch.")
             self.step += 1
             self._survive(learnt)
@@ -153,16 +144,12 @@ class Transfer:
 
     @torch.no_grad()
     def picture(self) -> Float[Tensor, "3 height width"]:
-        """The entire structure image painted with the averaged weights, in [0, 1].
+        """The structure image painted with the averaged weights, in [0, 1], at the painting's size.
 
         A large one is painted in bands, and so is any once memory is spared.
         """
         height, width = self.structure.shape[-2:]
-
-        def read(top: int, bottom: int) -> Tensor:
-            rows = View(top, 0, bottom - top, width)
-            return self._input(rows.cut(self.structure), rows, "structure")
-
+        read = self.method.inputs
         with self.painter.averaged():
             if not self.sparing and in_one_piece(height, width):
                 try:
@@ -173,81 +160,29 @@ class Transfer:
                 let_go(self.device)
             return self.painter.paint_in_bands(read, height, width, self.dtype)[0]
 
+    def output(self) -> Float[Tensor, "3 rows columns"]:
+        """The picture at the size of the structure image that the loop was given, in [0, 1]."""
+        return delivered(self.picture()[None], self.structure, self.large)[0]
+
     def losses(self) -> dict[str, Float[Tensor, ""]]:
         """The terms of the next step, weighted, and their sum "total"."""
-        weights = self.weights()
-        pairs = [(self.targets.draw("structure"), self.targets.draw("appearance"))]
-        every = self.settings.views.entire_every
-        if every and self.step % every == 0:
-            pairs.append((self.targets.entire("structure"), self.targets.entire("appearance")))
-        sums: dict[str, Tensor] = {}
-        for structure, appearance in pairs:
-            for name, value in self._terms(structure, appearance, weights).items():
-                sums[name] = sums.get(name, 0) + weights[name] * value
+        terms = self.method.losses(self.step, lambda inputs: self.painter.paint(inputs, self.dtype))
         nothing = torch.zeros((), device=self.device)
-        sums["total"] = torch.stack(list(sums.values())).sum() if sums else nothing
-        return sums
+        terms["total"] = torch.stack(list(terms.values())).sum() if terms else nothing
+        return terms
 
-    def weights(self) -> dict[str, float]:
-        """The terms that count at the next step, with their weights."""
-        terms = {name: getattr(self.settings.objective, name) for name in TERMS}
-        weights = {
-            name: term.weight_at(self.progress) * term.takes(self.step)
-            for name, term in terms.items()
-        }
-        return {name: weight for name, weight in weights.items() if weight > 0}
-
-    def _terms(
-        self, structure: Target, appearance: Target, weights: Mapping[str, float]
-    ) -> dict[str, Float[Tensor, ""]]:
-        """The terms of one view of each picture, unweighted."""
-        terms = self.settings.objective
-        inputs = [self._input(structure.image, structure.view, "structure")]
-        if {"identity", "pixel_identity"} & weights.keys():
-            source, detail = appearance.image, None
-            if "pixel_identity" in weights and terms.pixel_identity.recolour > 0:
-                source, detail = self.prepared.recolouring(source, appearance.view, self.noise)
-            inputs.append(self._input(source, appearance.view, "appearance", detail))
-        painted = self.painter.paint(inputs, self.dtype)
-        del inputs  # the generator keeps what it needs
-        return self._view_terms(painted[0], painted[-1], structure, appearance, weights)
-
-    def _input(
-        self,
-        image: Float[Tensor, "1 3 height width"],
-        view: View,
-        role: Role,
-        detail: Float[Tensor, "1 3 height width"] | None = None,
-    ) -> Float[Tensor, "1 inputs height width"]:
-        """What the generator gets of a view: light and dark, meaning, noise, collage and underpainting.
-
-        The colours of the picture are those that are to go, and would leave stains.
-        """
-        if self.settings.generator.input == "image":
-            return image
-        # Convolutions would round it themselves, and keep both.
-        light = (objective.brightness(image) * 2 - 1).to(
-            self.dtype, memory_format=torch.channels_last
-        )
-        parts = [light, self.prepared.conditions(role, view, self.dtype)]
-        if self.settings.generator.underpainted:
-            ground = self.prepared.underpaintings[role].logits(view, detail)
-            parts.append(ground.to(self.dtype, memory_format=torch.channels_last))
-        return torch.cat(parts, 1)
-
-    def _learn(self, views: Tensor, noise: Tensor) -> tuple[dict[str, Float[Tensor, ""]], Outcome]:
+    def _learn(self, random: Tensor) -> tuple[dict[str, Float[Tensor, ""]], Outcome]:
         """The terms of the next step, and whether they were finite and the painter learnt from them.
 
         Args:
-            views: state of the generator of views before the step, so that a step that ran out of
+            random: state of the generator of views before the step, so that a step that ran out of
                 memory draws the same again.
-            noise: likewise of the generator of noise.
         """
-        self.targets.random.set_state(views)
-        self.noise.set_state(noise)
+        self.random.set_state(random)
         losses = self.losses()
         half = self.dtype == torch.float16
-        learnt = self.painter.learn(losses["total"], self.progress, self.step, half)
+        progress = self.step / self.settings.steps
+        learnt = self.painter.learn(losses["total"], progress, self.step, half)
         return {name: loss.detach() for name, loss in losses.items()}, Outcome.of(learnt)
 
     def _within_memory(self, work: Callable[[], T]) -> T:
@@ -267,10 +202,8 @@ class Transfer:
     def spare_memory(self) -> None:
         """From now on, parts are computed twice rather than kept, and pictures seen one by one."""
         self.sparing = True
-        self.full_vit, self.first_vit = self.full_vit.spared(), self.first_vit.spared()
-        self.vit = self.full_vit.at_precision(self.dtype)
-        self.targets.vit, self.targets.full_vit = self.vit, self.full_vit
-        self.prepared.vit = self.first_vit
+        self.full_vit = self.full_vit.spared()
+        self.method.vit = self.full_vit.at_precision(self.dtype)
         if hasattr(self, "painter"):
             self.painter.network.sparing = True
         let_go(self.device)
@@ -289,8 +222,8 @@ class Transfer:
             self._note = f"{failed}; the run goes on in float32"
 
     def _compute_in(self, dtype: torch.dtype) -> None:
-        self.dtype, self.vit = dtype, self.full_vit.at_precision(dtype)
-        self.targets.forget(self.vit)
+        self.dtype = dtype
+        self.method.use(self.full_vit.at_precision(dtype))
 
     # Saving.
 
@@ -301,8 +234,7 @@ class Transfer:
             "step": self.step,
             "skipped_in_a_row": self.failed.in_a_row,
             "precision": str(self.dtype).removeprefix("torch."),
-            "views": self.targets.random.get_state(),
-            "noise": self.noise.get_state(),
+            "views": self.random.get_state(),
             **self.painter.state(),
         }
 
@@ -315,6 +247,6 @@ class Transfer:
         self.painter.restore(state)
         self.step, self.failed = int(state["step"]), FailedSteps(self.device)
         self.failed.in_a_row = int(state["skipped_in_a_row"])
-        self._compute_in(getattr(torch, state["precision"]))
-        self.targets.random.set_state(state["views"].cpu())
-        self.noise.set_state(state["noise"].cpu())
+        if state["precision"] != str(self.dtype).removeprefix("torch."):
+            self._compute_in(getattr(torch, state["precision"]))
+        self.random.set_state(state["views"].cpu())

@@ -10,7 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.settings import Views
+CROP = 0.95
+"""Smallest side of a crop, in shares of the height."""
+
+FLIP, JITTER, BLUR = 0.5, 0.5, 0.2
+"""Chances of a mirrored view, of other colours, and of a blurred view."""
+
+BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.4, 0.4, 0.2, 0.1
+"""Ranges of other colours; that of the hue in turns."""
 
 
 @dataclass(frozen=True)
@@ -44,45 +51,32 @@ def entire(image: Float[Tensor, "batch channels height width"]) -> View:
     return View(0, 0, image.shape[-2], image.shape[-1])
 
 
-def middle(image: Float[Tensor, "batch channels rows columns"], height: int, width: int) -> View:
-    """The middle of an image."""
-    rows, columns = image.shape[-2:]
-    return View((rows - height) // 2, (columns - width) // 2, height, width)
-
-
-def largest_middle(image: Float[Tensor, "batch channels height width"], largest: int) -> View:
-    """The entire image, or as much of its middle as has the pixels of a square of side `largest`."""
+def central_square(image: Float[Tensor, "batch channels rows columns"]) -> View:
+    """The largest square in the middle of an image."""
     height, width = image.shape[-2:]
-    if height * width <= largest**2:
-        return entire(image)
-    share = largest / (height * width) ** 0.5
-    return middle(image, max(1, int(height * share)), max(1, int(width * share)))
+    side = min(height, width)
+    return View((height - side) // 2, (width - side) // 2, side, side)
 
 
-def draw_view(height: int, width: int, settings: Views, generator: torch.Generator) -> View:
-    """A random square crop, perhaps mirrored.
+def draw_view(height: int, width: int, generator: torch.Generator) -> View:
+    """A random square crop, mirrored half of the time.
 
-    Its side is U(crop, 1) times the height, never wider than the picture; it lies anywhere with equal
-    chance. One that the settings' largest side cuts down has its middle anywhere with equal chance and
-    is then moved into the picture, as small views would seldom reach the borders otherwise.
+    Its side is U(`CROP`, 1) times the height, never wider than the picture; it lies anywhere with equal
+    chance.
 
     Args:
         height: of the picture, in pixels.
         width: of the picture, in pixels.
-        settings: the range of sides, the largest, and the chance of a flip.
         generator: on the CPU.
     """
-    share = settings.crop + (1 - settings.crop) * _uniform(generator)
+    share = CROP + (1 - CROP) * _uniform(generator)
     side = max(1, min(round(share * height), width, height))
-    place = _place
-    if side > settings.largest:
-        side, place = settings.largest, _place_of_middle
-    top, left = place(height, side, generator), place(width, side, generator)
-    return View(top, left, side, side, _uniform(generator) < settings.flip)
+    top, left = _place(height, side, generator), _place(width, side, generator)
+    return View(top, left, side, side, _uniform(generator) < FLIP)
 
 
 def change_colours(
-    image: Float[Tensor, "batch 3 height width"], settings: Views, generator: torch.Generator
+    image: Float[Tensor, "batch 3 height width"], generator: torch.Generator
 ) -> Float[Tensor, "batch 3 height width"]:
     """Colour jitter and a slight blur, each with its chance; for views of the structure image.
 
@@ -91,14 +85,13 @@ def change_colours(
     authors use: contrast about the mean grey, saturation about each pixel's grey. The blur is
     Gaussian, 3×3 pixels, of a deviation in 0.1 to 2 pixels.
     """
-    if _uniform(generator) < settings.jitter:
+    if _uniform(generator) < JITTER:
         from kornia import enhance  # here, as the default does without and starts sooner
 
         brightness, contrast, saturation = (
-            1 + span * (2 * _uniform(generator) - 1)
-            for span in (settings.brightness, settings.contrast, settings.saturation)
+            1 + span * (2 * _uniform(generator) - 1) for span in (BRIGHTNESS, CONTRAST, SATURATION)
         )
-        hue = settings.hue * (2 * _uniform(generator) - 1) * 2 * torch.pi
+        hue = HUE * (2 * _uniform(generator) - 1) * 2 * torch.pi
         changes = (
             lambda x: (x * brightness).clamp(0, 1),
             lambda x: enhance.adjust_contrast_with_mean_subtraction(x, contrast),
@@ -107,7 +100,7 @@ def change_colours(
         )
         for index in torch.randperm(len(changes), generator=generator).tolist():
             image = changes[index](image)
-    if _uniform(generator) < settings.blur:
+    if _uniform(generator) < BLUR:
         from kornia import filters
 
         deviation = 0.1 + 1.9 * _uniform(generator)
@@ -117,11 +110,6 @@ def change_colours(
 
 def _place(length: int, side: int, generator: torch.Generator) -> int:
     return int(torch.randint(0, length - side + 1, (), generator=generator))
-
-
-def _place_of_middle(length: int, side: int, generator: torch.Generator) -> int:
-    middle = int(torch.randint(0, length, (), generator=generator))
-    return min(max(0, middle - side // 2), length - side)
 
 
 def _uniform(generator: torch.Generator) -> float:

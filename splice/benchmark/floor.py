@@ -62,7 +62,7 @@ class Floor:
         return run
 
     def _vit(self, call: Call) -> Callable[[], None]:
-        vit = self.transfer.vit
+        vit = self.transfer.method.vit
         images = self._normal(call.shape).requires_grad_()
         with torch.no_grad():
             found = outputs(vit(images, **call.wanted))

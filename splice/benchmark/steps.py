@@ -1,9 +1,9 @@
 """Seconds of the steps of a transfer, of their parts, of their floor and of the literal loop.
 
-The steps of a run are not all alike: a term may count at every second step or in the first half alone,
-and the entire pair only now and then. Steps that do the same are one kind; one step of each kind is
-timed in every round, and means over a run weigh the kinds by how many steps they have. Variants take
-turns within a round, so that a busy moment hits them all.
+The steps of a run are not all alike: the output may be seen coarsely in the first part of a run alone,
+and the published method takes the entire pair only now and then. Steps that do the same are one kind;
+one step of each kind is timed in every round, and means over a run weigh the kinds by how many steps
+they have. Variants take turns within a round, so that a busy moment hits them all.
 """
 
 import os
@@ -28,13 +28,11 @@ class Kind:
     """Steps that do the same.
 
     Attributes:
-        terms: that count.
-        entire: whether the entire pair goes through as well.
+        name: what they do.
         steps: which steps of the run they are, counted from 0.
     """
 
-    terms: frozenset[str]
-    entire: bool
+    name: str
     steps: list[int] = field(default_factory=list)
 
 
@@ -47,8 +45,7 @@ class Measured:
         floor_seconds: of the same passes through generator and ViT, nothing else.
         literal_seconds: of a step of the literal loop, where it was asked for.
         parts: seconds by part, timed in steps of their own, which wait for the device at each.
-        kinds: seconds of step and floor of each kind, with its terms and how many steps it has.
-        pool_seconds: for a step's share of describing the pool of views, contained in `step_seconds`.
+        kinds: seconds of step and floor of each kind, with its name and how many steps it has.
         preparation_seconds: once for each run, contained in nothing else.
         operations: floating-point operations of a mean step's passes with gradient, by network.
         peak_share: of the chip's peak that the passes reach, by network; None for an unknown chip.
@@ -62,7 +59,6 @@ class Measured:
     literal_seconds: float | None
     parts: dict[str, float]
     kinds: list[dict[str, Any]]
-    pool_seconds: float
     preparation_seconds: float
     operations: dict[str, float]
     peak_share: dict[str, float] | None
@@ -82,14 +78,10 @@ class Measured:
 
 def kinds_of(transfer: Transfer) -> list[Kind]:
     """The kinds of steps in the transfer's run, in the order of their first step."""
-    kinds: dict[tuple[frozenset[str], bool], Kind] = {}
-    settings, before = transfer.settings, transfer.step
-    every = settings.views.entire_every
-    for step in range(settings.steps):
-        transfer.step = step
-        terms, entire = frozenset(transfer.weights()), bool(every) and step % every == 0
-        kinds.setdefault((terms, entire), Kind(terms, entire)).steps.append(step)
-    transfer.step = before
+    kinds: dict[str, Kind] = {}
+    for step in range(transfer.settings.steps):
+        name = transfer.method.kind(step)
+        kinds.setdefault(name, Kind(name)).steps.append(step)
     return list(kinds.values())
 
 
@@ -113,11 +105,9 @@ def measure(
     transfer = make()
     steps = transfer.steps()
     kinds = kinds_of(transfer)
-    _at(transfer, kinds[0], 0, steps)
-    preparation = time.perf_counter() - begun
-    described = _describe_pool(transfer)
     for kind in kinds:
         _at(transfer, kind, 0, steps)
+    preparation = time.perf_counter() - begun
     transfer.picture()
     memory = peak_memory(transfer.device)
     floor, other = Floor(transfer), literal() if literal is not None else None
@@ -135,27 +125,23 @@ def measure(
     rows = [timing.medians() for timing in timings]
     mean = {name: _weighted(shares, [row[name] for row in rows]) for name in rows[0]}
     operations = _operations(transfer, kinds, shares, steps, floor)
-    pool = described * _used_of_pool(transfer) / transfer.settings.steps
     parts = {name: mean[name] for name in PARTS}
-    parts["vit_without_gradient"] += pool
     height, width = transfer.structure.shape[-2:]
     return Measured(
-        step_seconds=mean["step"] + pool,
+        step_seconds=mean["step"],
         floor_seconds=mean["floor"],
         literal_seconds=loop.mean() if loop is not None else None,
         parts=parts,
         kinds=[
             {
-                "terms": sorted(kind.terms),
-                "entire_pair": kind.entire,
+                "name": kind.name,
                 "steps": len(kind.steps),
                 "step_seconds": row["step"],
                 "floor_seconds": row["floor"],
             }
             for kind, row in zip(kinds, rows, strict=True)
         ],
-        pool_seconds=pool,
-        preparation_seconds=max(0.0, preparation - rows[0]["step"]),
+        preparation_seconds=max(0.0, preparation - sum(row["step"] for row in rows)),
         operations=operations,
         peak_share=_share(transfer, operations, parts),
         peak_memory=memory,
@@ -215,10 +201,10 @@ def _step(
     transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any], floor: Floor
 ) -> dict[str, float]:
     """Seconds of one step, of the same step by part, and of its floor."""
-    views = transfer.targets.random.get_state()
+    views = transfer.random.get_state()
 
     def step() -> None:
-        transfer.targets.random.set_state(views)  # so that every run of the step sees the same
+        transfer.random.set_state(views)  # so that every run of the step sees the same
         _at(transfer, kind, turn, steps)
 
     with recorded_calls(transfer) as calls:
@@ -234,28 +220,6 @@ def _at(transfer: Transfer, kind: Kind, turn: int, steps: Iterator[Any]) -> None
     """Does a step of that kind; turns spread over the run."""
     transfer.step = kind.steps[(turn * 7919) % len(kind.steps)]
     next(steps)
-
-
-def _describe_pool(transfer: Transfer) -> float:
-    """Has every view of the pool described; the seconds that it takes, at the median of all views."""
-    seen: list[object] = []
-    seconds = []
-    hook = transfer.vit.register_forward_pre_hook(lambda *call: seen.append(call[0]))
-    # So many draws leave a view out about once in a hundred million times.
-    for _ in range(20 * transfer.settings.views.pool):
-        for role in ("structure", "appearance"):
-            seen.clear()
-            taken = _once(lambda role=role: transfer.targets.draw(role), transfer.device)
-            if seen:
-                seconds.append(taken)
-    hook.remove()
-    return len(seconds) * statistics.median(seconds) if seconds else 0.0
-
-
-def _used_of_pool(transfer: Transfer) -> float:
-    """The share of the pool that the draws of a run are expected to reach."""
-    pool, steps = transfer.settings.views.pool, transfer.settings.steps
-    return 1 - (1 - 1 / pool) ** steps if pool else 0.0
 
 
 def _operations(

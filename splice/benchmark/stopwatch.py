@@ -77,7 +77,7 @@ def timed_parts(transfer: Transfer) -> Iterator[Stopwatch]:
     are counted with the generator that ran before them.
     """
     watch = Stopwatch(transfer.device)
-    network, vit = transfer.painter.network, transfer.vit
+    network, vit = transfer.painter.network, transfer.method.vit
     in_backward = [False]
 
     def begin_network(module: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -115,8 +115,7 @@ def timed_parts(transfer: Transfer) -> Iterator[Stopwatch]:
     ]
     with (
         _around(transfer, "losses", lambda: watch.switch("terms_forward")),
-        _around(transfer.targets, "draw", lambda: watch.enter("views"), watch.leave),
-        _around(transfer.targets, "entire", lambda: watch.enter("views"), watch.leave),
+        _around(transfer.method, "draw", lambda: watch.enter("views"), watch.leave),
         _around(
             transfer.painter,
             "learn",
@@ -162,7 +161,7 @@ def recorded_calls(transfer: Transfer) -> Iterator[Calls]:
 
     hooks = [
         transfer.painter.network.register_forward_pre_hook(network),
-        transfer.vit.register_forward_pre_hook(vit, with_kwargs=True),
+        transfer.method.vit.register_forward_pre_hook(vit, with_kwargs=True),
     ]
     try:
         yield calls
