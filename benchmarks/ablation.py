@@ -1,7 +1,7 @@
 r"""Leave out each term of a preset's objective in turn, and see what becomes of the scores.
 
     python benchmarks/ablation.py --pairs-root pairs --pairs wild/06 wild/12 mountains/14 \
-        --preset default --changes size=160 steps=300 --seeds 0 1 2 --save outputs/ablation
+        --preset default --changes size=256 steps=300 --seeds 0 1 2 --save outputs/ablation
 
 Each pair is optimised with every seed by the preset, and again without each of its terms (weight 0)
 and with each setting of `--also`. Prints the means over seeds and pairs, and for each run that lacks
@@ -35,8 +35,7 @@ from splice.images import write_atomically
 from splice.pairs import Pair
 from splice.presets import load_preset
 from splice.score_table import as_data, format_markdown, format_text
-from splice.settings import Settings
-from splice.transfer import TERMS
+from splice.settings import PAINTING_TERMS, PAPER_TERMS, Settings
 
 WHOLE = "whole objective"
 
@@ -56,7 +55,7 @@ class Options:
     changes: tuple[str, ...] = ()
     """Settings of the preset to change in all runs: NAME=VALUE, such as steps=300."""
     also: tuple[str, ...] = ()
-    """Settings to change in a run of their own each: NAME=VALUE, such as generator.noise=0."""
+    """Settings to change in a run of their own each: NAME=VALUE, such as generator.average=0."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds of the runs; a pair's scores are averaged over them."""
     judge: str = "dinov2_vits14"
@@ -108,9 +107,10 @@ def chosen_pairs(root: Path, names: tuple[str, ...]) -> list[Pair]:
 def variants_of(settings: Settings, also: tuple[str, ...]) -> dict[str, Mapping[str, str]]:
     """By name, the changes that leave nothing out, each term in turn, or are asked for besides."""
     variants: dict[str, Mapping[str, str]] = {WHOLE: {}}
-    for term in TERMS:
-        if getattr(settings.objective, term).weight > 0:
-            variants[f"without {term}"] = {f"objective.{term}.weight": "0"}
+    terms = PAPER_TERMS if settings.method == "paper" else PAINTING_TERMS
+    for term in terms:
+        if getattr(settings.objective, term) > 0:
+            variants[f"without {term}"] = {f"objective.{term}": "0"}
     variants |= {text: parse_changes([text]) for text in also}
     return variants
 

@@ -117,7 +117,7 @@ def measure_planning(folder: Path, rows: int) -> dict[str, float]:
     manifest = folder / "pairs.csv"
     with manifest.open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["structure", "appearance", "steps", "objective.structure.weight"])
+        table.writerow(["structure", "appearance", "steps", "objective.structure"])
         for row in range(rows):
             names = []
             for part in ("structure", "appearance"):

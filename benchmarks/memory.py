@@ -28,7 +28,7 @@ class Options:
     device: str = "cpu"
     """Device to run on."""
     steps: int = 6
-    """Steps to do; the first two, which describe views and warm up, are left out of the time."""
+    """Steps of each kind to do; the first two, which warm up, are left out of the time."""
     spare: bool = False
     """Measure runs as they go on once memory has run out."""
     clock: Literal["wall", "process"] = "wall"
@@ -65,9 +65,10 @@ def main(options: Options) -> None:
 
 
 def measure(options: Options, size: int) -> dict[str, float]:
-    """Some steps and one picture of that size: bytes / 1e9, and seconds."""
+    """Some steps of each kind and one picture of that size: bytes / 1e9, and seconds of a mean step."""
     import torch
 
+    from splice.benchmark.steps import kinds_of
     from splice.device import find_device, peak_memory
     from splice.features import FrozenViT
     from splice.images import resize_short_side
@@ -86,25 +87,26 @@ def measure(options: Options, size: int) -> dict[str, float]:
     if options.spare:
         transfer.spare_memory()
     start = clock() - begun
-    seconds = []
+    step, steps = 0.0, transfer.steps()
+    for kind in kinds_of(transfer):
+        seconds = []
+        for turn in range(options.steps):
+            transfer.step = kind.steps[turn % len(kind.steps)]
+            begun = clock()
+            float(next(steps).losses["total"])  # waits for the device
+            seconds.append(clock() - begun)
+        step += statistics.median(seconds[2:] or seconds) * len(kind.steps) / settings.steps
     begun = clock()
-    for step in transfer.steps():
-        float(step.losses["total"])  # waits for the device
-        seconds.append(clock() - begun)
-        if step.step >= options.steps:
-            break
-        begun = clock()
-    begun = clock()
-    height, width = transfer.picture().cpu().shape[1:]
+    height, width = transfer.output().cpu().shape[1:]
     picture = clock() - begun
     peak = peak_memory(device)
     return {
         "size": size,
         "width": width,
         "peak": peak.get("device_bytes", peak["process_bytes"]) / 1e9,
-        "estimate": needed_memory(height, width, settings.views) / 1e9,
+        "estimate": needed_memory(height, width, settings) / 1e9,
         "start": start,
-        "step": statistics.median(seconds[2:] or seconds),
+        "step": step,
         "picture": picture,
     }
 

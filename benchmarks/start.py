@@ -1,9 +1,10 @@
-"""Seconds from the start of a process to the end of its first step, part by part.
+"""Seconds from the start of a process to its first picture and its first step, part by part.
 
     python benchmarks/start.py --rounds 3
 
-Every round is a fresh process, with the weights in the cache; medians over rounds. `--help` is timed
-likewise, as the command starts without torch.
+The first picture is the toned one, which a run writes before it paints. Every round is a fresh
+process, with the weights in the cache; medians over rounds. `--help` is timed likewise, as the
+command starts without torch.
 """
 
 import json
@@ -18,13 +19,17 @@ from pathlib import Path
 
 from command import run_command
 
+from splice.errors import InputError
+from splice.presets import load_preset
+
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "datasets" / "samples" / "mountains"
+FIRST_STEP = "the rest of the preparation, first step"
 
 
 @dataclass(frozen=True)
 class Options:
-    """Seconds from the start of a process to the end of its first step, part by part."""
+    """Seconds from the start of a process to its first picture and its first step, part by part."""
 
     rounds: int = 3
     """Processes to start."""
@@ -39,6 +44,8 @@ def main(options: Options) -> None:
     if options.only:
         print(json.dumps({"parts": start(options.preset), "ended": time.time()}))
         return
+    if load_preset(options.preset).steps == 0:
+        raise InputError(f"--preset {options.preset} has no steps; give one such as default.")
     helped, rounds = [], []
     for _ in range(options.rounds):
         helped.append(seconds_of([str(ROOT / "run_splice.py"), "--help"])[0])
@@ -49,6 +56,7 @@ def main(options: Options) -> None:
         parts, to_step = found["parts"], found["ended"] - begun
         first = {"starting Python, the command line": to_step - sum(parts.values()), **parts}
         ends = {
+            "start to the first picture": to_step - parts[FIRST_STEP],
             "start to the end of the first step": to_step,
             "ending the process": whole - to_step,
         }
@@ -78,21 +86,23 @@ def start(preset: str) -> dict[str, float]:
     with part("importing torch"):
         import torch  # noqa: F401
     with part("other imports"):
-        import splice.run  # noqa: F401
+        from splice.device import find_device
         from splice.features import FrozenViT
-        from splice.images import read_image
-        from splice.presets import load_preset
+        from splice.run import choose_size, read_at_most
         from splice.transfer import Transfer
     settings = load_preset(preset)
+    files = [next((SAMPLE / side).iterdir()) for side in "AB"]
+    device = find_device(settings.device)
     with part("reading the pictures"):
-        assert isinstance(settings.size, int)
-        files = [next((SAMPLE / side).iterdir()) for side in "AB"]
-        pictures = [read_image(file, short_side=settings.size) for file in files]
+        size = choose_size(files[0], settings, device)
+        pictures = [read_at_most(file, size) for file in files]
     with part("reading and folding the weights"):
-        vit = FrozenViT.load(settings.backbone)
-    with part("meaning of both pictures"):
-        transfer = Transfer(pictures[0], pictures[1], settings, vit)
-    with part("the rest of the preparation, first step"):
+        vit = FrozenViT.load(settings.backbone, device=device)
+    with part("meaning of both pictures, tones"):
+        transfer = Transfer(pictures[0], pictures[1], settings, vit, device)
+    with part("the first picture"):
+        transfer.output().cpu()
+    with part(FIRST_STEP):
         float(next(transfer.steps()).losses["total"])
     return parts
 

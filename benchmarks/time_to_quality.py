@@ -173,7 +173,8 @@ def race(
         one = min(running, key=lambda each: each.seconds)
         one.turn(device, now)
         one.over = one.over or one.seconds >= limit
-        if one.loop is None or one.steps == 0 or not (one.over or one.seconds >= one.due):
+        # Before a first step there is nothing to score, unless there is none to come.
+        if one.loop is None or not (one.over or (one.steps and one.seconds >= one.due)):
             continue
         scores = judge(one.loop.picture())
         one.judged(scores, levels)
@@ -191,7 +192,7 @@ class _Ours:
         return next(self.steps, None) is not None
 
     def picture(self) -> Tensor:
-        return self.transfer.picture()
+        return self.transfer.output()
 
 
 class _Theirs:

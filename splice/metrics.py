@@ -2,7 +2,7 @@
 
 Every score compares an output with its structure image, its appearance image or both. The
 functions are pure: they take features or pictures and return a number, which stays on the device
-and in the precision of its input. `Judge` and `score` extract the features and put the five
+and in the precision of its input. `Judge` and `score` extract the features and put the six
 together.
 """
 
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from splice.features import Features, FrozenViT, self_similarity
+from splice.objective import lost_detail
 
 SHORT_SIDE = 224
 """Pixels on the short side of what the judging backbone sees; the aspect is kept up to 480."""
@@ -23,19 +24,23 @@ SHORT_SIDE = 224
 COLOUR_SIDE = 128
 """Both pictures are resized to a square of this side before their colours are compared."""
 
+DETAIL_SIDE, DETAIL_RADIUS = 256, 3
+"""Short side of pictures of which detail is compared, and radius of the windows, in pixels."""
+
 BETTER: dict[str, Literal["lower", "higher"]] = {
     "self_sim": "lower",
     "dino_i": "higher",
     "texture": "lower",
     "colour": "lower",
     "layout": "higher",
+    "artefacts": "lower",
 }
 """The scores by name, in the order of every table, and which direction is the better one."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The five scores of one output; `BETTER` says which direction of each is the better one.
+    """The six scores of one output; `BETTER` says which direction of each is the better one.
 
     Attributes:
         self_sim: mean squared difference of key self-similarities, 0 (same structure) to 4.
@@ -44,6 +49,7 @@ class Scores:
             appearance's look, 1 the structure image's. NaN where both look exactly the same.
         colour: sliced Wasserstein-1 distance of the RGB values of output and appearance, 0 to 1.73.
         layout: overlap of the foreground of the structure with its like in the output, 0 to 1.
+        artefacts: detail of the structure that is not to be read in the output, 0 to 1.
     """
 
     self_sim: float
@@ -51,6 +57,7 @@ class Scores:
     texture: float
     colour: float
     layout: float
+    artefacts: float
 
     @staticmethod
     def mean(several: "Sequence[Scores]") -> "Scores":
@@ -156,6 +163,29 @@ def layout(
     return torch.stack(overlaps).amax()
 
 
+def artefacts(
+    output: Float[Tensor, "3 height width"], structure: Float[Tensor, "3 height width"]
+) -> Float[Tensor, ""]:
+    """Compute how much of the structure image's detail is not to be read in the output, 0 to 1.
+
+    In windows of 7 × 7 pixels, of pictures with a short side of 256, the share of the variance of the
+    structure image's brightness that no affine function of the output's explains: 1 - correlation².
+    The mean over windows, which count as far as they have detail. No network is asked, so this sees
+    what a backbone overlooks: ghosts, seams, smears and things that were put in. New texture counts as
+    well, so a zebra is not as good as a horse. Lower is better.
+
+    Args:
+        output: in [0, 1], of the structure image's size.
+        structure: the structure image, in [0, 1].
+    """
+    height, width = structure.shape[1:]
+    scale = min(1.0, DETAIL_SIDE / min(height, width))
+    size = round(height * scale), round(width * scale)
+    ours, theirs = (resize(picture, size)[None] for picture in (output, structure))
+    lost, counts = lost_detail(ours, theirs, DETAIL_RADIUS)
+    return (lost * counts).sum() / counts.sum().clamp_min(1e-6)
+
+
 def foreground(
     keys: Float[Tensor, "patches width"], grid: tuple[int, int], *, threshold: float = 0.0
 ) -> Bool[Tensor, "rows columns"]:
@@ -222,8 +252,9 @@ class Judge:
         self.vit = vit
         self.device = next(vit.parameters()).device
         self.size = (structure.shape[1], structure.shape[2])
+        self.structure = structure.to(self.device)
         self.appearance = appearance.to(self.device)
-        self._structure = self._features(structure.to(self.device))
+        self._structure = self._features(self.structure)
         self._appearance = self._features(self.appearance)
         self._mask = foreground(self._structure.keys[vit.blocks][0, 1:], self._structure.grid)
 
@@ -234,7 +265,11 @@ class Judge:
         deepest = self.vit.blocks
         shallow = [self._cls(features) for features in (o, s, t)]
         mask = foreground(o.keys[deepest][0, 1:], o.grid)
+        height, width = self.size
+        small = min(height, width) <= 2 * DETAIL_RADIUS
+        lost = torch.nan if small else artefacts(output, self.structure).item()
         return Scores(
+            artefacts=lost,
             self_sim=self_sim(o.keys[deepest][0], s.keys[deepest][0]).item(),
             dino_i=dino_i(o.cls[deepest][0], t.cls[deepest][0]).item(),
             texture=texture(*shallow).item(),
@@ -262,7 +297,7 @@ def score(
     structure: Float[Tensor, "3 height width"],
     appearance: Float[Tensor, "3 h w"],
 ) -> Scores:
-    """Compute the five scores of one output against its pair; all three pictures are in [0, 1].
+    """Compute the six scores of one output against its pair; all three pictures are in [0, 1].
 
     The backbone sees each picture at a short side of 224 px with its aspect kept; the output is
     resized to the structure image's size first. `Judge` scores several outputs of one pair faster.

@@ -144,9 +144,8 @@ def edge_term(
 ) -> Scalar:
     """How much of the structure image's outlines cannot be read from the output any more, in [0, 1].
 
-    In each window, the share of the variance of the structure image's brightness that no affine
-    function of the output's brightness explains, 1 - correlation²; the mean over windows, which count
-    as far as they hold an outline, where meaning changes, that is to be seen. So stripes may grow on a
+    The mean of `lost_detail` over windows, which count as far as they hold an outline, where meaning
+    changes, that is to be seen. So stripes may grow on a
     coat, but lids, muzzles and legs stay where they are; and a dark cat before a bright wall may become
     a bright cat before a dark wall. It is the matting affinity of Luan et al. ("Deep Photo Style
     Transfer", CVPR 2017) the other way around: there the output is to be an affine function of the
@@ -160,14 +159,29 @@ def edge_term(
     """
     if min(output.shape[-2:]) < 2 * radius + 1:
         return output.sum() * 0
+    lost, counts = lost_detail(output, structure, radius)
+    return (_windows(outlines, radius) * counts * lost).mean()
+
+
+def lost_detail(
+    output: Float[Tensor, "1 3 height width"],
+    structure: Float[Tensor, "1 3 height width"],
+    radius: int,
+) -> tuple[Float[Tensor, "1 1 rows columns"], Float[Tensor, "1 1 rows columns"]]:
+    """What cannot be read of the structure image's detail from the output, in square windows.
+
+    Returns:
+        In each window, the share of the variance of the structure image's brightness that no affine
+        function of the output's brightness explains, 1 - correlation², in [0, 1]; and how far there is
+        detail to be seen, v / (v + `SEEN`²), v being that variance.
+    """
     x, y = brightness(structure), brightness(output)
-    windows = _windows(torch.cat([x, y, x * x, y * y, x * y, outlines], 1), radius)
-    mean, other, square, other_square, product, outlined = windows.split(1, 1)
+    windows = _windows(torch.cat([x, y, x * x, y * y, x * y], 1), radius)
+    mean, other, square, other_square, product = windows.split(1, 1)
     detail = (square - mean**2).clamp_min(0)
     ours = (other_square - other**2).clamp_min(0)
     explained = (product - mean * other) ** 2 / ((detail + ROUNDING) * (ours + ROUNDING))
-    counts = outlined * detail / (detail + SEEN**2)
-    return (counts * (1 - explained)).mean()
+    return 1 - explained, detail / (detail + SEEN**2)
 
 
 def outlines_of(

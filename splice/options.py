@@ -102,7 +102,7 @@ def add_settings(parser: Options, *names: str) -> None:
             "--preset",
             metavar="NAME|FILE",
             default=DEFAULT_PRESET,
-            help="default, quick, hd, paper, or a YAML file",
+            help="default, quick, paper, or a YAML file",
         )
         group.add_argument(
             "--help-settings",
@@ -126,6 +126,7 @@ _METAVARS = {
     "backbone": "NAME",
     "weights": "FILE",
     "size": "PX|auto",
+    "painted": "PX",
     "steps": "N",
     "seed": "N",
     "device": "NAME",
@@ -170,8 +171,7 @@ class _HelpSettings(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
         parser._print_message(
             "Every setting with its default. Each is a key of presets, and an option by its "
-            "name\nor by any end of it that names no other (--local.weight 1.5).\n\n"
-            + settings_help(),
+            "name\nor by any end of it that names no other (--nearest 4).\n\n" + settings_help(),
             sys.stdout,
         )
         parser.exit()

@@ -1,10 +1,10 @@
 """The default method: a picture painted afresh over the toned structure image, as a whole.
 
 The generator sees the structure image, what its pixels mean, noise, and the toned picture as logits,
-and adds to those. The frozen transformer looks at the whole output; what it sees should be the appearance
-image's look ([CLS] tokens of several blocks, patch tokens nearest in look and meaning, their colours)
-and the structure image's shapes (self-similarity of the deepest keys, outlines). No pixel of the
-appearance image is copied.
+and adds to those. The frozen transformer looks at the whole output. What it sees should have the
+appearance image's look: [CLS] tokens of several blocks, patch tokens nearest in look and meaning, their
+colours. And it should have the structure image's shapes: self-similarity of the deepest keys, outlines.
+No pixel of the appearance image is copied.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +21,7 @@ from splice.clusters import k_means, nearest_centre
 from splice.features import Features, FrozenViT, self_similarity
 from splice.gamut import gamut_of, gamut_term
 from splice.looks import Look, draw_looks
+from splice.palette import Palettes, find_palettes, palette_term
 from splice.semantics import LONG_SIDE, Semantics, find_semantics
 from splice.settings import Settings
 from splice.tones import toned
@@ -57,6 +58,7 @@ class Ground:
         inputs: what the generator is given; the last three channels are the toned picture's logits.
         outlines: where meaning changes in the structure image, in [0, 1].
         counts: how much each patch of the structure image counts; mean 1.
+        palettes: colours that the structure image's parts should have.
     """
 
     semantics: Semantics
@@ -64,6 +66,7 @@ class Ground:
     inputs: Float[Tensor, "1 inputs height width"]
     outlines: Float[Tensor, "1 1 height width"]
     counts: Float[Tensor, " structure_patches"]
+    palettes: Palettes
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ class Painting:
                 output, self.structure, self.ground.outlines, self._outline_radius
             ),
             "gamut": gamut_term(output, self.wanted.gamut),
+            "palette": palette_term(output, self.ground.palettes),
         }
         return {name: getattr(weights, name) * value for name, value in terms.items()}
 
@@ -201,6 +205,7 @@ class Painting:
             torch.cat(inputs, 1).contiguous(memory_format=torch.channels_last),
             objective.outlines_of(semantics.codes[:, :OUTLINE_CODES], self._outline_radius),
             objective.even_counts(groups, settings.objective.evenness),
+            find_palettes(self.appearance, semantics, settings.objective.evenness, random),
         )
 
     @cached_property

@@ -66,8 +66,8 @@ def load_preset(
     Args:
         preset: a name from `preset_names`, or a YAML file. A file names only what differs from the
             preset `default`.
-        changes: values by the dotted path of a setting (`objective.local.weight`), or by any end
-            of it that names no other (`local.weight`). Text is taken as on a command line.
+        changes: values by the dotted path of a setting (`objective.nearest`), or by any end
+            of it that names no other (`nearest`). Text is taken as on a command line.
 
     Raises:
         InputError: no such preset, setting or value, with what would be right.
@@ -258,10 +258,29 @@ def _explanation(error: ValidationError, changed: Mapping[str, Any], file: Path)
     reason = _REASONS.get(first["type"]) or (
         first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     )
+    if not names:
+        return _disagreement(reason, first["input"], changed, file)
     if first["type"] == "model_type":
         return f"{where} should hold settings, as lines of 'name: value' below it."
     value = changed.get(setting, first["input"])
     return f"{where} cannot be {_brief(value)}: {reason[0].lower()}{reason[1:].rstrip('.')}."
+
+
+def _disagreement(
+    reason: str, values: Mapping[str, Any], changed: Mapping[str, Any], file: Path
+) -> str:
+    """What a check of several settings says, which begins with the one that should be another."""
+    setting, _, wanted = reason.partition(" ")
+    if setting not in settings_list():
+        return f"{file}: {reason[0].lower()}{reason[1:].rstrip('.')}."
+    found: Any = values
+    for name in setting.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if found is None:
+        usual = yaml_text(settings_list()[setting].default)
+        return f"{setting} is {_brief(usual)} by default, and {wanted.rstrip('.')}."
+    where = f"--{setting}" if setting in changed else f"{file}: {setting}"
+    return f"{where} cannot be {_brief(changed.get(setting, found))}: it {wanted.rstrip('.')}."
 
 
 def _longest_known(names: list[str]) -> str:

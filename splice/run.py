@@ -23,7 +23,7 @@ from splice.features import FrozenViT
 from splice.history import History
 from splice.images import check_picture, read_image, resize_short_side, to_pil
 from splice.memory import explained, largest_size
-from splice.metrics import Scores, score
+from splice.metrics import BETTER, Scores, score
 from splice.outputs import CHECKPOINT, PICTURE, RunFolder
 from splice.settings import Settings
 
@@ -93,7 +93,9 @@ def earlier_outcome(
             f"the run in {folder.path} is finished after {steps} steps, and finished runs keep no "
             "checkpoint to go on from; name another folder for a longer one."
         )
-    numbers = {name: float("nan") if value is None else value for name, value in scores.items()}
+    # A run of an earlier version may lack a score.
+    known = {name: scores.get(name) for name in BETTER}
+    numbers = {name: float("nan") if value is None else value for name, value in known.items()}
     return Outcome(folder.path / PICTURE, True, steps, steps, seconds, Scores(**numbers))
 
 

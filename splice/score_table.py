@@ -13,7 +13,7 @@ from splice.evaluation import Comparison, Evaluation, Interval
 from splice.images import write_atomically
 from splice.metrics import BETTER, SHORT_SIDE
 
-DECIMALS = {"self_sim": 4, "dino_i": 3, "texture": 3, "colour": 4, "layout": 3}
+DECIMALS = {"self_sim": 4, "dino_i": 3, "texture": 3, "colour": 4, "layout": 3, "artefacts": 3}
 """Places after the point with which each score is shown."""
 _ARROWS = {"lower": "↓", "higher": "↑"}
 

@@ -22,7 +22,7 @@ Weight = Annotated[float, Field(ge=0)]
 """How much a term of the objective counts; 0 leaves it out."""
 
 PAPER_TERMS = ("appearance", "structure", "identity")
-PAINTING_TERMS = ("appearance", "structure", "nearest", "colour", "edges", "gamut")
+PAINTING_TERMS = ("appearance", "structure", "nearest", "colour", "edges", "gamut", "palette")
 
 
 class Meaning(Section):
@@ -110,6 +110,7 @@ class Objective(Section):
     colour: Weight = Field(default=2.0, description="mean colours of the patches matched so")
     edges: Weight = Field(default=1.0, description="outlines of the structure image")
     gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
+    palette: Weight = Field(default=2.5, description="colours of each part, as often as they occur")
     cls_depths: Depths = Field(
         default=(0.25, 0.5, 0.75, 1.0), description="blocks whose [CLS] is compared"
     )

@@ -10,6 +10,7 @@ import sys
 import warnings
 from copy import deepcopy
 
+import torch
 from torch import Tensor
 
 from splice.generator import UNet
@@ -40,7 +41,9 @@ def transformer() -> list[tuple[float, float]]:
 
 
 def generator() -> list[tuple[float, float]]:
-    plain = UNet(channels=(4, 6), start="rectifier", underpainted=True, generator=tiny.generator(1))
+    plain = UNet(channels=(4, 6), start="rectifier", reach=4.0, generator=tiny.generator(1))
+    # It starts with zeros, through which no gradient goes.
+    torch.nn.init.normal_(plain.colours.weight, 0.0, 0.5, tiny.generator(3))
     compiled = deepcopy(plain)
     compiled.compile_learning()
 

@@ -1,6 +1,7 @@
 """The U-Net against the paper's network, built anew with batch norm and biases."""
 
 import math
+from typing import Literal
 
 import pytest
 import tiny
@@ -47,6 +48,13 @@ class PaperNetwork(nn.Module):
         return torch.sigmoid(self.last(x))
 
 
+def painting(inputs: int = 3, start: Literal["paper", "rectifier"] = "rectifier", **options) -> UNet:
+    """A network whose last layer is not the zeros that it starts from, so that all of it shows."""
+    network = UNet(inputs, start=start, **options, generator=tiny.generator(1))
+    nn.init.normal_(network.colours.weight, 0.0, 0.5, tiny.generator(3))
+    return network
+
+
 def layers(*parts: nn.Module) -> list[nn.Module]:
     """Convolutions and norms in the order of the parts."""
     kinds = (nn.Conv2d, InstanceNorm, nn.BatchNorm2d)
@@ -71,16 +79,16 @@ def copied(ours: UNet, theirs: PaperNetwork) -> None:
 
 @pytest.mark.parametrize(("inputs", "skip"), [(3, 4), (35, 8)])
 def test_the_same_function_as_batch_norm_in_training_with_one_picture(inputs, skip):
-    ours = UNet(inputs, skip=skip, start="rectifier", generator=tiny.generator(1))
-    theirs = PaperNetwork(inputs, skip)
+    ours, theirs = painting(inputs, skip=skip).double(), PaperNetwork(inputs, skip).double()
     copied(ours, theirs)
-    x = torch.rand(1, inputs, 64, 96, generator=tiny.generator(2))
-    torch.testing.assert_close(ours(x), theirs.train()(x), atol=2e-5, rtol=1e-4)
+    x = torch.rand(1, inputs, 64, 96, generator=tiny.generator(2), dtype=torch.float64)
+    # Colours are float32.
+    torch.testing.assert_close(ours(x).double(), theirs.train()(x), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("start", ["paper", "rectifier"])
 def test_gradients_are_those_of_batch_norm(start):
-    ours, theirs = UNet(start=start, generator=tiny.generator(1)).double(), PaperNetwork().double()
+    ours, theirs = painting(start=start).double(), PaperNetwork().double()
     copied(ours, theirs)
     x = torch.rand(1, 3, 64, 96, generator=tiny.generator(2), dtype=torch.float64)
     goal = torch.rand(1, 3, 64, 96, generator=tiny.generator(3), dtype=torch.float64)
@@ -129,7 +137,7 @@ SIZES = [(65, 33), (31, 200), (200, 31), (16, 16), (64, 64), (1, 1), (5, 70), (9
 
 @pytest.mark.parametrize("size", SIZES)
 def test_any_size(size):
-    network = UNet(start="rectifier", generator=tiny.generator(1))
+    network = painting()
     x = torch.rand(1, 3, *size, generator=tiny.generator(2), requires_grad=True)
     painted = network(x)
     assert painted.shape == x.shape
@@ -142,7 +150,7 @@ def test_any_size(size):
 
 
 def test_sizes_are_filled_up_by_repeating_the_border():
-    network = UNet(start="rectifier", generator=tiny.generator(1))
+    network = painting()
     x = torch.rand(1, 3, 65, 90, generator=tiny.generator(2))
     rows = torch.arange(96).clamp(max=64)
     columns = torch.arange(96).clamp(max=89)
@@ -151,7 +159,7 @@ def test_sizes_are_filled_up_by_repeating_the_border():
 
 
 def test_two_pictures_at_once_are_the_two_alone():
-    network = UNet(start="rectifier", generator=tiny.generator(1))
+    network = painting()
     x = torch.rand(2, 3, 70, 64, generator=tiny.generator(2))
     x[1] *= 0.3
     alone = torch.cat([network(x[:1]), network(x[1:])])
@@ -185,31 +193,32 @@ def test_how_the_first_weights_are_spread():
             assert spread == pytest.approx(expected, rel=0.06), (name, module)
             assert abs(float(module.weight.detach().mean())) < 0.1 * expected
     x = torch.rand(1, 3, 64, 64, generator=tiny.generator(2))
-    assert float((rectifier(x) - 0.5).detach().abs().max()) < 0.15
+    assert bool((rectifier(x) == 0.5).all()), "nothing is added to a picture at first"
+    assert 0 < float((paper(x) - 0.5).detach().abs().max()) < 0.15
 
 
-def test_an_underpainted_network_adds_some_light_to_the_last_channels_and_a_little_tint():
-    network = UNet(5, start="rectifier", underpainted=True, generator=tiny.generator(1))
-    plain = UNet(5, start="rectifier", generator=tiny.generator(1))
-    for each in (network, plain):
-        torch.nn.init.normal_(each.colours.weight, 0.0, 0.5, tiny.generator(3))
+@torch.no_grad()
+def test_a_network_with_reach_adds_bounded_logits_to_those_of_the_last_channels():
+    network, plain = painting(5, reach=1.5), painting(5)
+    x = torch.randn(2, 5, 65, 70, generator=tiny.generator(2)).double()
+    added = torch.logit(plain.double()(x).double())
+    assert added.abs().max() > 1.5
+    change = 1.5 * (1 - 2 / (torch.exp(2 * added / 1.5) + 1))
+    expected = torch.sigmoid(x[:, 2:] + change).float()
+    found = network.double()(x)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert (torch.logit(found.double()) - x[:, 2:]).abs().max() < 1.5 + 1e-3
+
+
+def test_a_network_with_reach_starts_from_the_picture():
+    network = UNet(5, start="rectifier", reach=4.0, generator=tiny.generator(1))
     x = torch.randn(2, 5, 65, 70, generator=tiny.generator(2))
-    added = torch.logit(plain.double()(x.double()))
-    light = sum(added[:, i] for i in range(3))[:, None] / 3
-
-    def bounded(values: Tensor, most: float) -> Tensor:
-        assert values.detach().abs().max() > 1.5 * most
-        return most * (1 - 2 / (torch.exp(2 * values / most) + 1))
-
-    change = bounded(light, 0.3) + bounded(added - light, 0.04)
-    expected = torch.sigmoid(x[:, 2:].double() + change)
-    torch.testing.assert_close(network.double()(x.double()), expected, atol=1e-5, rtol=0)
-    torch.nn.init.zeros_(network.colours.weight)
-    torch.testing.assert_close(network(x.double()), x[:, 2:].double().sigmoid())
+    expected = 1 / (1 + torch.exp(-x[:, 2:].double()))
+    torch.testing.assert_close(network(x).double(), expected, atol=1e-6, rtol=0)
 
 
 def test_colours_stay_in_range_whatever_the_weights():
-    network = UNet(start="rectifier", generator=tiny.generator(1))
+    network = painting()
     logits: list[Tensor] = []
     network.colours.register_forward_hook(lambda _m, _i, out: logits.append(out))
     with torch.no_grad():

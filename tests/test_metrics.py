@@ -208,6 +208,7 @@ def test_scores_of_copies_are_the_ends_of_their_scales(vit: FrozenViT) -> None:
     assert kept.self_sim == pytest.approx(0, abs=1e-10)
     assert kept.texture == pytest.approx(1)
     assert kept.layout == 1
+    assert kept.artefacts == pytest.approx(0, abs=0.02)
     taken = score(vit, appearance, appearance.clone(), structure)
     assert taken.self_sim == pytest.approx(0, abs=1e-10)
     same_size = Judge(vit, structure, structure.flip(1))(structure.flip(1))
@@ -238,9 +239,43 @@ def test_score_compares_the_right_tokens_of_the_right_pictures(vit: FrozenViT) -
     assert found.layout == pytest.approx(metrics.layout(*masks).item())
 
 
+def test_artefacts_are_detail_that_no_affine_function_of_brightness_explains() -> None:
+    structure, output = (picture(20, 26, seed).double() for seed in (1, 2))
+    luma = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
+    bright = [torch.tensordot(luma, image, 1).numpy() for image in (structure, output)]
+    lost = counts = 0.0
+    for row in range(0, 20 - 6, 3):
+        for column in range(0, 26 - 6, 3):
+            s, o = (b[row : row + 7, column : column + 7].flatten() for b in bright)
+            explained = np.cov(s, o, bias=True)[0, 1] ** 2
+            explained /= (s.var() + 1e-5) * (o.var() + 1e-5)
+            count = s.var() / (s.var() + 0.03**2)
+            lost, counts = lost + count * (1 - explained), counts + count
+    assert metrics.artefacts(output, structure).item() == pytest.approx(lost / counts, rel=1e-6)
+    assert lost / counts > 0.5
+    negative = 0.8 - 0.6 * structure
+    assert metrics.artefacts(negative, structure).item() < 0.02
+
+
+def test_artefacts_of_a_large_picture_are_those_of_a_small_one() -> None:
+    structure, output = picture(64, 80, 1), picture(64, 80, 2)
+    large = [
+        torch.nn.functional.interpolate(x[None], scale_factor=8)[0] for x in (output, structure)
+    ]
+    small = [metrics.resize(x, (256, 320)) for x in large]
+    assert metrics.artefacts(*large).item() == pytest.approx(metrics.artefacts(*small).item())
+    assert metrics.artefacts(*large).item() != pytest.approx(
+        metrics.artefacts(output, structure).item(), rel=1e-3
+    )
+
+
+def test_a_picture_too_small_for_a_window_has_no_artefacts(vit: FrozenViT) -> None:
+    assert math.isnan(score(vit, *(picture(6, 30, seed) for seed in range(3))).artefacts)
+
+
 def test_scores_average_by_name() -> None:
-    first = Scores(1.0, 2.0, 3.0, 4.0, 5.0)
-    assert Scores.mean([first, Scores(3.0, 2.0, 5.0, 0.0, 0.0)]) == Scores(2.0, 2.0, 4.0, 2.0, 2.5)
+    first, second = Scores(1.0, 2.0, 3.0, 4.0, 5.0, 6.0), Scores(3.0, 2.0, 5.0, 0.0, 0.0, 1.0)
+    assert Scores.mean([first, second]) == Scores(2.0, 2.0, 4.0, 2.0, 2.5, 3.5)
     assert list(metrics.BETTER) == list(Scores.__dataclass_fields__)
 
 

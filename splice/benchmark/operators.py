@@ -11,7 +11,7 @@ def operators(transfer: Transfer, rows: int) -> str:
     """A table of the operators that took longest in one step of each kind, by their own time.
 
     Args:
-        transfer: with its pool of views described.
+        transfer: with what is found once for its pair.
         rows: of the table, at most.
     """
     steps = transfer.steps()

@@ -19,6 +19,7 @@ LABELS = {
     "texture": "texture",
     "colour": "colour",
     "layout": "layout",
+    "artefacts": "artefacts",
 }
 """The scores as a page calls them."""
 
@@ -28,6 +29,7 @@ MEANINGS = {
     "texture": "Distance of [CLS] tokens to the appearance image: 1 as the structure image, 0 as it",
     "colour": "Distance of the colours to those of the appearance image",
     "layout": "Overlap of the foreground with the structure image's",
+    "artefacts": "Share of the structure image's detail that is not to be read in the output",
 }
 """What each score says, in a line."""
 
