@@ -8,7 +8,7 @@ r"""Blind comparisons by eye: numbered sheets of two systems' pictures, and the 
 image (B) and two candidates (1 and 2), in random order; `FOLDER/answers.csv`, to be filled in; and
 `FOLDER/key.json`, which says whose the candidates are. Judges get the folder `sheets` and a copy of the
 table, and answer 1, 2, or 0 for no difference. `tally` reads all of `FOLDER/answers*.csv`, with one
-judge or several in each. For many people there is a page: `splice report --sheet`.
+judge or several in each. For many people there is a page: `splice report --two-alternative`.
 """
 
 import csv
@@ -337,7 +337,7 @@ def read_answers(files: Sequence[Path], key: Mapping[int, object]) -> list[Answe
                 raise InputError(f"{where}: choice is {text['choice']}; it should be 1, 2 or 0.")
             if not text["judge"]:
                 raise InputError(f"{where}: there is a choice, but no judge.")
-            number = int(text["sheet"]) if text["sheet"].isdecimal() else None
+            number = int(text["sheet"]) if text["sheet"].isdecimal() else -1
             if number not in key:
                 raise InputError(f"{where}: there is no sheet {text['sheet'] or 'without number'}.")
             if (number, text["judge"]) in answers:
@@ -414,7 +414,7 @@ def _row(
     verdicts = [verdict(some, key) for some in by_sheet.values()]
     won, drawn, lost = (verdicts.count(value) for value in (1, 0, -1))
     share = (won + drawn / 2) / len(verdicts)
-    low, high = wilson(share, len(verdicts))
+    low, high = wilson(share, float(len(verdicts)))
     found = agreement(answers)
     same = f"{found.same / found.both:.2f}" if found.both else "–"
     counts = map(str, (len(verdicts), won, drawn, lost))

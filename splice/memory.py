@@ -74,7 +74,9 @@ def in_one_piece(height: int, width: int) -> bool:
     return height * width <= PIXELS_IN_ONE_PIECE
 
 
-def _painted(height: float, width: float, settings: Settings) -> tuple[float, float]:
+def _painted(
+    height: float | int, width: float | int, settings: Settings
+) -> tuple[float | int, float | int]:
     """Sides of what the generator paints."""
     if settings.method == "paper":
         return height, width
@@ -82,13 +84,13 @@ def _painted(height: float, width: float, settings: Settings) -> tuple[float, fl
     return height * share, width * share
 
 
-def _learnt(height: float, width: float, settings: Settings) -> float:
+def _learnt(height: float | int, width: float | int, settings: Settings) -> float | int:
     """Pixels that a step learns from, at most: the published method's crop and the entire picture."""
     entire = height * width
     return entire + min(height, width) ** 2 if settings.method == "paper" else entire
 
 
-def _growing(height: float, width: float, settings: Settings) -> float:
+def _growing(height: float | int, width: float | int, settings: Settings) -> float:
     """What grows with the size."""
     painted = _painted(height, width, settings)
     pixels, learnt = painted[0] * painted[1], _learnt(*painted, settings)

@@ -121,7 +121,9 @@ def colour_term(
     Arguments as in `nearest_term`, with patches' mean colours in [0, 1].
     """
     there = (output - appearance[nearest.there]).abs().mean(1)
-    back = (output[nearest.back] - appearance).abs().mean(1)
+    # Gathering from rows, unlike indexing, sums its gradient in a fixed order on a CPU.
+    matched = output.T.gather(1, nearest.back.expand(3, -1)).T
+    back = (matched - appearance).abs().mean(1)
     return (_mean(there, counts) + _mean(back, mass)) / 2
 
 

@@ -44,6 +44,9 @@ OUTLINE_RADIUS = 3
 GROUPS = 32
 """Groups of like patches, of which small ones count nearly as much as large ones."""
 
+MEANING = 0.28
+"""How much likeness in meaning counts beside looks when tokens are matched."""
+
 MATCHES_TEMPERATURE = 0.07
 """Of the softmax over likeness that says which parts of the appearance image are wanted."""
 
@@ -177,7 +180,7 @@ class Painting:
         looks, hues = [], []
         for block, tokens in wanted.tokens.items():
             costs = objective.token_costs(seen.tokens[block][0].float(), tokens)
-            nearest = objective.nearest_tokens(costs, likeness, self.settings.meaning.weight)
+            nearest = objective.nearest_tokens(costs, likeness, MEANING)
             looks.append(objective.nearest_term(costs, nearest, counts, mass))
             hues.append(objective.colour_term(colours, wanted.colours, nearest, counts, mass))
         return {"nearest": _mean(looks), "colour": _mean(hues)}

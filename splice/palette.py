@@ -71,7 +71,7 @@ def find_palettes(
     rows, columns = appearance.shape[-2:]
     colours = appearance[0].flatten(1).T
     pixels, wanted, sizes = [], [], []
-    for part in parts.unique().tolist():
+    for part in of_pixels.unique().long().tolist():  # small pictures have patches without pixels
         own = (of_pixels == part).nonzero()[:, 0]
         drawn = torch.randint(len(own), (SAMPLES,), generator=random)
         pixels.append(own[drawn.to(own.device)])
@@ -96,7 +96,9 @@ def palette_term(
     Colours of both are projected on fixed directions and compared in their order (Bonneel, Rabin,
     Peyré, Pfister, "Sliced and Radon Wasserstein barycenters of measures", 2015).
     """
-    colours = output[0].flatten(1).T[palettes.pixels]
+    # Gathering from rows, unlike indexing, sums its gradient in a fixed order on a CPU.
+    places = palettes.pixels.flatten().expand(3, -1)
+    colours = output[0].flatten(1).gather(1, places).T.unflatten(0, palettes.pixels.shape)
     apart = (projections(colours).sort(-1).values - palettes.wanted).abs().mean((1, 2))
     return (palettes.weights * apart).sum()
 

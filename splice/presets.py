@@ -278,7 +278,7 @@ def _disagreement(
         found = found.get(name) if isinstance(found, Mapping) else None
     if found is None:
         usual = yaml_text(settings_list()[setting].default)
-        return f"{setting} is {_brief(usual)} by default, and {wanted.rstrip('.')}."
+        return f"{file}: {setting} is {_brief(usual)} by default, and {wanted.rstrip('.')}."
     where = f"--{setting}" if setting in changed else f"{file}: {setting}"
     return f"{where} cannot be {_brief(changed.get(setting, found))}: it {wanted.rstrip('.')}."
 

@@ -215,6 +215,8 @@ class Run:
                     if time.monotonic() - saved >= checkpoint_every:
                         self.save()
                         saved = time.monotonic()
+                if not frames_at:
+                    self._frames.append(self._small(self.transfer.picture()))
         except RunError:
             # What the failed optimisation has so far is still worth having.
             with contextlib.suppress(SpliceError, RuntimeError, MemoryError):

@@ -39,12 +39,6 @@ class Meaning(Section):
     radius: int = Field(
         default=8, ge=0, le=256, description="of the window that brings codes to edges, in pixels"
     )
-    weight: float = Field(
-        default=0.28,
-        ge=0,
-        le=100,
-        description="how much likeness in meaning counts beside looks when tokens are matched",
-    )
 
 
 class Tones(Section):
@@ -62,9 +56,6 @@ class Tones(Section):
     )
     strongest: float = Field(
         default=3.0, ge=1, le=100, description="most that a part's contrast is strengthened"
-    )
-    radius: int = Field(
-        default=8, ge=0, le=256, description="of the window that brings maps to edges, in pixels"
     )
 
 
@@ -191,8 +182,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _has_its_terms(self) -> "Settings":
         terms = PAPER_TERMS if self.method == "paper" else PAINTING_TERMS
-        for name in {*PAPER_TERMS, *PAINTING_TERMS} - set(terms):
-            if getattr(self.objective, name):
+        for name in dict.fromkeys(PAPER_TERMS + PAINTING_TERMS):
+            if name not in terms and getattr(self.objective, name):
                 raise ValueError(
                     f"objective.{name} should be 0 with method {self.method}, which has no such term"
                 )

@@ -27,6 +27,9 @@ FLOOR = 3e-4
 WEAKEST = 0.2
 """Least gain of a part's contrast: a part never becomes flat."""
 
+RADIUS = 8
+"""Of the window that brings maps to edges, in pixels."""
+
 PATCH_PIXELS = 8
 """Along a patch of the appearance image, where the moments of its colours are taken."""
 
@@ -73,7 +76,7 @@ def toned(
     offsets = wanted - (gains @ present[..., None])[..., 0]
     maps = torch.cat([gains.flatten(1), offsets], 1).T @ weights
     maps = maps.reshape(1, 12, *size)
-    maps = guided_upsampling(maps, structure, settings.radius, TOLERANCE)
+    maps = guided_upsampling(maps, structure, RADIUS, TOLERANCE)
     slopes = maps[:, :9].unflatten(1, (3, 3))
     return (torch.einsum("nijhw,njhw->nihw", slopes, structure) + maps[:, 9:]).clamp(0, 1)
 

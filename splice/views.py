@@ -39,9 +39,9 @@ class View:
         return part.flip(-1) if self.flip else part
 
     def source(
-        self, rows: Float[Tensor, " points"], columns: Float[Tensor, " points"]
-    ) -> tuple[Float[Tensor, " points"], Float[Tensor, " points"]]:
-        """Where points of the view, in fractions of its sides, lie in the picture, in pixels."""
+        self, rows: Float[Tensor, " rows"], columns: Float[Tensor, " columns"]
+    ) -> tuple[Float[Tensor, " rows"], Float[Tensor, " columns"]]:
+        """Where rows and columns of the view, in fractions of its sides, lie in the picture, in px."""
         columns = 1 - columns if self.flip else columns
         return self.top + rows * self.height, self.left + columns * self.width
 

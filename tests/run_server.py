@@ -14,7 +14,11 @@ import torch  # noqa: F401
 import splice.run
 import splice.transfer
 import splice.visualize  # noqa: F401
+from splice import gamut
 from splice.cli import main
+
+# Of pictures of 64 pixels; as many as the default takes would be seconds for each run.
+gamut.SAMPLES = 24
 
 for line in sys.stdin:
     arguments, printed = json.loads(line)

@@ -11,20 +11,13 @@ from splice.settings import Settings
 
 PRESET = """
 backbone: timm:test_vit
+method: paper  # which prepares nothing
 size: 32
 steps: {steps}
 device: cpu
 precision: fp32
 seen: {{short_side: 32}}
-meaning: {{short_side: 32}}
-generator: {{input: image}}
-views: {{pool: 1}}
-objective:
-  identity: {{weight: 0}}
-  pixel_identity: {{weight: 0}}
-  local: {{weight: 0}}
-  colour: {{weight: 0}}
-  patches: {{weight: 0}}
+objective: {{identity: 0, nearest: 0, colour: 0, edges: 0, gamut: 0, palette: 0}}
 """
 
 

@@ -48,6 +48,9 @@ class Transfer:
     def picture(self) -> Tensor:
         return self.image
 
+    def output(self) -> Tensor:
+        return self.image
+
     def state(self) -> dict[str, Any]:
         return {"image": self.image, "noise": self.generator.get_state(), "step": self.step}
 

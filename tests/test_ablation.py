@@ -13,6 +13,7 @@ from splice.errors import InputError
 from splice.features import FrozenViT
 from splice.images import read_image, write_image
 from splice.presets import load_preset
+from splice.settings import PAINTING_TERMS
 
 
 @pytest.fixture
@@ -22,21 +23,32 @@ def ablation(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_every_term_that_counts_is_left_out_once(ablation: ModuleType) -> None:
-    settings = load_preset("default", {"objective.edges.weight": "0"})
-    found = ablation.variants_of(settings, ("generator.noise=0",))
-    terms = [name for name, term in settings.objective if getattr(term, "weight", 0) > 0]
+    settings = load_preset("default", {"objective.edges": "0"})
+    found = ablation.variants_of(settings, ("generator.average=0",))
+    values = settings.objective.model_dump()
+    terms = [name for name in PAINTING_TERMS if values[name] > 0]
+    assert len(terms) > 3
     assert list(found) == [
         "whole objective",
         *(f"without {name}" for name in terms),
-        "generator.noise=0",
+        "generator.average=0",
     ]
     assert "without edges" not in found and "without identity" not in found
-    changed = load_preset("default", found["without detail"])
-    assert changed.objective.detail.weight == 0
-    assert (
-        changed.objective.model_copy(update={"detail": load_preset("default", {}).objective.detail})
-        == load_preset("default", {}).objective
-    )
+    usual = load_preset("default", {}).objective
+    for name in terms:
+        changed = load_preset("default", found[f"without {name}"]).objective
+        assert getattr(changed, name) == 0
+        assert changed.model_copy(update={name: getattr(usual, name)}) == usual
+
+
+def test_the_published_method_lacks_each_of_its_three_terms(ablation: ModuleType) -> None:
+    found = ablation.variants_of(load_preset("paper"), ())
+    assert list(found) == [
+        "whole objective",
+        *(f"without {name}" for name in ("appearance", "structure", "identity")),
+    ]
+    for changes in found.values():
+        load_preset("paper", changes)  # allowed by its method
 
 
 def test_runs_with_and_without(
@@ -49,10 +61,9 @@ def test_runs_with_and_without(
     preset = tmp_path / "small.yaml"
     preset.write_text(
         f"backbone: timm:test_vit\nweights: {small.weights}\nsteps: 2\nsize: 64\ndevice: cpu\n"
-        "seen: {short_side: 64}\nmeaning: {short_side: 64}\nobjective:\n  appearance: {weight: 0}\n"
-        "  local: {weight: 0}\n  colour: {weight: 1}\n  structure: {weight: 0}\n  edges: {weight: 0}\n"
-        "  pixel_identity: {weight: 0}\n  patches: {weight: 0}\n  chroma: {weight: 0}\n"
-        "  detail: {weight: 0}\n  closeups: {weight: 0}\n"
+        "seen: {short_side: 64, coarse_short_side: 48}\nmeaning: {short_side: 64, channels: 8}\n"
+        "tones: {parts: 6}\nobjective:\n"
+        + "".join(f"  {name}: {int(name == 'colour')}\n" for name in PAINTING_TERMS)
     )
     weights = FrozenViT.load("timm:test_vit", weights=small.weights)
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +73,7 @@ def test_runs_with_and_without(
             pairs=("set/one",),
             save=tmp_path / "saved",
             preset=str(preset),
-            also=("generator.noise=0",),
+            also=("generator.average=0",),
             seeds=(0, 1),
         )
         ablation.main(options)
@@ -71,13 +82,13 @@ def test_runs_with_and_without(
         path.relative_to(saved).parts[0]: read_image(path)
         for path in saved.glob("*/seed-0/set/one.png")
     }
-    assert set(pictures) == {"whole-objective", "without-colour", "generator.noise=0"}
+    assert set(pictures) == {"whole-objective", "without-colour", "generator.average=0"}
     whole = pictures.pop("whole-objective")
     for name, picture in pictures.items():
         assert not torch.equal(picture, whole), name
     assert len(list(saved.glob("*/seed-1/set/one.png"))) == 3
     data = json.loads((saved / "ablation.json").read_text())
-    assert list(data["systems"])[:3] == ["whole objective", "without colour", "generator.noise=0"]
+    assert list(data["systems"])[:3] == ["whole objective", "without colour", "generator.average=0"]
     assert "whole objective minus" in capsys.readouterr().out
     assert (saved / "ablation.png").is_file() and (saved / "ablation.md").is_file()
 

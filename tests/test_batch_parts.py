@@ -28,6 +28,7 @@ from splice.batch.planning import fetch_backbones
 from splice.batch.work import Backbones, carry_out
 from splice.commands.batch_progress import standing
 from splice.errors import InputError, RunError
+from splice.metrics import BETTER
 from splice.outputs import CHECKPOINT, RunFolder
 from splice.pairs import Pair, plan_pairs
 
@@ -76,9 +77,9 @@ def test_every_pair_gets_a_folder_and_nothing_is_written(small, tmp_path):
 def test_a_pair_s_own_settings_are_laid_over_those_of_the_batch(small):
     settings = small.settings(seed=7)
     assert settings_of(settings, {}) is settings
-    own = settings_of(settings, {"objective.local.weight": 0.5, "size": "64", "views.crop": 0.8})
-    assert (own.objective.local.weight, own.size, own.views.crop, own.seed) == (0.5, 64, 0.8, 7)
-    assert own.objective.structure == settings.objective.structure
+    own = settings_of(settings, {"objective.structure": 0.5, "size": "64", "beta1": 0.8})
+    assert (own.objective.structure, own.size, own.optimiser.beta1, own.seed) == (0.5, 64, 0.8, 7)
+    assert own.objective.appearance == settings.objective.appearance > 0
     assert settings.size == 32
     with pytest.raises(InputError, match="steps cannot be many: it should be a whole number"):
         settings_of(settings, {"steps": "many"})
@@ -153,7 +154,7 @@ def test_the_backbone_is_loaded_once_for_many_pairs(small, tmp_path):
         ended = _do(replace(task, settings=moved), backbones=backbones)
         assert ended.state == "finished"
         assert ended.scores is not None
-        assert set(ended.scores) == {"self_sim", "dino_i", "texture", "colour", "layout"}
+        assert set(ended.scores) == set(BETTER)
 
 
 @pytest.mark.usefixtures("_stand_in")
@@ -226,6 +227,22 @@ def test_pace_of_a_pair_that_lost_its_worker():
     assert pace.done == pytest.approx(0.6)
     # 40 steps to go, at the 8 a second that the machine has shown.
     assert pace.seconds_left == pytest.approx(5)
+
+
+def test_pace_of_pairs_without_steps():
+    """As the preset `quick` has them: their tones alone are made."""
+    now = [0.0]
+    pace = Pace({"a": 0, "b": 0}, clock=lambda: now[0])
+    pace.add(Began("a", 0, 0))
+    now[0] = 10
+    pace.add(Ended("a", "finished", 0, 10.0))
+    assert (pace.finished, pace.running) == (1, {})
+    assert pace.pairs_per_hour == pytest.approx(360)
+    pace.add(Began("b", 0, 0))
+    now[0] = 20
+    pace.add(Ended("b", "finished", 0, 10.0))
+    assert (pace.done, pace.seconds_left) == (1, 0)
+    assert pace.pairs_per_hour == pytest.approx(360)
 
 
 # The record.

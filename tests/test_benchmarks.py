@@ -13,6 +13,7 @@ import tiny
 import torch
 from torch import nn
 
+from splice import objective
 from splice.benchmark import stopwatch as watches
 from splice.benchmark.floor import Floor
 from splice.benchmark.literal import (
@@ -28,10 +29,9 @@ from splice.benchmark.stopwatch import PARTS, Call, Calls, Stopwatch, recorded_c
 from splice.benchmark.table import as_data, as_text, heading
 from splice.cli import main
 from splice.errors import InputError
-from splice.features import FrozenViT
+from splice.features import FrozenViT, self_similarity
 from splice.generator import InstanceNorm, UNet
 from splice.presets import load_preset
-from splice.targets import Targets
 from splice.transfer import Transfer
 
 STRUCTURE, APPEARANCE = tiny.picture(64, 96, seed=1), tiny.picture(72, 60, seed=2)
@@ -50,6 +50,20 @@ def paper():
 
 def _transfer(**changes) -> Transfer:
     return Transfer(STRUCTURE, APPEARANCE, tiny.settings(**changes), tiny.frozen())
+
+
+def _published(**changes) -> Transfer:
+    return Transfer(STRUCTURE, APPEARANCE, tiny.paper(**changes), tiny.frozen())
+
+
+def _drawn(transfer: Transfer, monkeypatch) -> list[Any]:
+    """What the method draws from now on, in its order."""
+    drawn: list[Any] = []
+    draw = transfer.method.draw
+    monkeypatch.setattr(
+        transfer.method, "draw", lambda *which: drawn.append(draw(*which)) or drawn[-1]
+    )
+    return drawn
 
 
 def _layers(network: nn.Module) -> list[nn.Module]:
@@ -84,11 +98,7 @@ def test_the_literal_generator_is_the_paper_presets(size):
 def test_literal_losses_are_the_paper_presets_terms(paper, monkeypatch, step):
     transfer, literal = paper
     _same_weights(transfer.painter.network, literal.generator)
-    drawn = []
-    draw = transfer.targets.draw
-    monkeypatch.setattr(
-        transfer.targets, "draw", lambda role: drawn.append(draw(role)) or drawn[-1]
-    )
+    drawn = _drawn(transfer, monkeypatch)
     transfer.step = step
     terms = transfer.losses()
     views = [[target.image[0]] for target in drawn]
@@ -107,10 +117,9 @@ def test_literal_losses_are_the_paper_presets_terms(paper, monkeypatch, step):
 def test_literal_losses_teach_the_same(paper):
     """The gradient of all three with respect to the pictures."""
     transfer, literal = paper
-    target = [transfer.targets.entire(role) for role in ("structure", "appearance")]
+    target = [transfer.method.entire(role) for role in ("structure", "appearance")]
     painted = [picture.clone().requires_grad_() for picture in (STRUCTURE * 0.9, APPEARANCE * 0.8)]
-    transfer.painter.paint = lambda inputs, dtype: [picture[None] for picture in painted]
-    terms = transfer._terms(target[0], target[1], literal.weights)
+    terms = transfer.method._terms(*target, lambda inputs: [picture[None] for picture in painted])
     ours = torch.autograd.grad(sum(literal.weights[n] * v for n, v in terms.items()), painted)
     losses = literal.losses(painted[:1], [STRUCTURE], [APPEARANCE], painted[1:])
     theirs = torch.autograd.grad(sum(literal.weights[n] * v for n, v in losses.items()), painted)
@@ -134,7 +143,7 @@ def test_literal_keys_are_those_of_the_frozen_vit(model):
 
 def test_calibrated_weights_divide_by_the_values_between_the_pictures(paper):
     transfer, literal = paper
-    targets: Targets = transfer.targets
+    vit = transfer.full_vit
     calibrated = LiteralLoop(
         STRUCTURE,
         APPEARANCE,
@@ -142,10 +151,20 @@ def test_calibrated_weights_divide_by_the_values_between_the_pictures(paper):
         tiny.backbone(literal.extractor.vit),
         calibrated=True,
     )
-    last = transfer.vit.blocks
-    kinds = {"appearance": "cls", "structure": "similarity", "identity": "keys"}
-    for name, kind in kinds.items():
-        assert calibrated.weights[name] * targets.scales[kind, last] == pytest.approx(1, rel=1e-3)
+    last, squares = vit.blocks, (STRUCTURE[:, :, 16:80], APPEARANCE[:, 6:66])
+    with torch.no_grad():
+        ours, theirs = (
+            vit(square[None], cls=[last], keys=[last], short_side=224) for square in squares
+        )
+    between = {
+        "appearance": objective.appearance_term(ours.cls[last], theirs.cls[last]),
+        "structure": objective.structure_term(
+            self_similarity(ours.keys[last]), self_similarity(theirs.keys[last])
+        ),
+        "identity": objective.identity_term(ours.keys[last], theirs.keys[last]),
+    }
+    for name, value in between.items():
+        assert calibrated.weights[name] * float(value) == pytest.approx(1, rel=1e-3)
 
 
 def test_the_literal_loop_learns(paper):
@@ -205,18 +224,21 @@ def test_a_whole_view_costs_the_literal_loop_what_the_entire_pair_does(paper):
 
 
 def test_kinds_cover_every_step_once():
-    transfer = _transfer(steps=20, views={"pool": 2, "entire_every": 7})
-    kinds = kinds_of(transfer)
-    assert sorted(step for kind in kinds for step in kind.steps) == list(range(20))
+    """The transformer sees coarsely in the first part of a run."""
+    transfer = _transfer(steps=20, seen={"until": 0.35})
+    kinds = {kind.name: kind.steps for kind in kinds_of(transfer)}
+    assert kinds == {"seen at 42 px": list(range(7)), "seen at 56 px": list(range(7, 20))}
     assert transfer.step == 0
-    for kind in kinds:
-        for step in kind.steps:
-            expected = {"identity", "patches", "edges", "chroma", "detail"}
-            whole = {"appearance", "structure", "local", "pixel_identity"}
-            expected |= whole if step % 2 == 0 else {"closeups"}
-            expected |= {"colour"} if step < 10 else set()
-            assert kind.terms == expected
-            assert kind.entire == (step % 7 == 0)
+    alike = _transfer(steps=20, seen={"until": 0.0})
+    assert [kind.steps for kind in kinds_of(alike)] == [list(range(20))]
+    assert kinds_of(_transfer(steps=0)) == []
+
+
+def test_kinds_of_the_published_method_cover_every_step_once():
+    entire, views = kinds_of(_published(steps=160))
+    assert entire.steps == [0, 75, 150]
+    assert views.steps == sorted(set(range(160)) - {0, 75, 150})
+    assert "entire" in entire.name and "entire" not in views.name
 
 
 def test_one_part_runs_at_a_time(monkeypatch):
@@ -250,26 +272,28 @@ def _sequence(transfer: Transfer, step: int, monkeypatch) -> list[str]:
     return [part for part in kept if part is not None]
 
 
-@pytest.mark.parametrize(("step", "passes"), [(0, 1), (1, 2)])  # a close-up is a second pass
-def test_parts_of_a_step_follow_each_other(monkeypatch, step, passes):
-    transfer = _transfer(views={"pool": 0})
-    assert transfer.prepared.closeups.wanted  # described once for the run
-    order = _sequence(transfer, step, monkeypatch)
+BACKWARD = ["terms_backward", "vit_backward", "terms_backward", "generator_backward", "optimiser"]
+
+
+def test_parts_of_a_step_follow_each_other(monkeypatch):
+    """Nothing is seen without gradient: what is wanted was found before."""
+    order = _sequence(_transfer(), 1, monkeypatch)
+    assert order == [
+        *("terms_forward", "views", "terms_forward"),
+        *("generator_forward", "terms_forward", "vit_forward", "terms_forward"),
+        *BACKWARD,
+    ]
+
+
+def test_parts_of_a_step_of_the_published_method_follow_each_other(monkeypatch):
+    """Every step has new views, which are seen first; the paintings of both go in one pass."""
+    order = _sequence(_published(), 1, monkeypatch)
     forward = order[: order.index("terms_backward")]
-    assert forward.count("views") == 4  # around the description of each of two views
-    assert forward.count("vit_without_gradient") == 2
-    assert "generator_forward" in forward
-    assert forward[-1 - 2 * passes :] == [
-        "terms_forward",
-        *["vit_forward", "terms_forward"] * passes,
-    ]
-    backward = order[order.index("terms_backward") :]
-    assert backward == [
-        "terms_backward",
-        *["vit_backward", "terms_backward"] * passes,
-        "generator_backward",
-        "optimiser",
-    ]
+    view = ["views", "vit_without_gradient", "views", "terms_forward"]
+    # The two pictures' views are of different sizes, so the generator has a pass for each.
+    painted = ["generator_forward", "terms_forward"] * 2
+    assert forward == ["terms_forward", *view * 2, *painted, "vit_forward", "terms_forward"]
+    assert order[len(forward) :] == BACKWARD
 
 
 def test_watching_leaves_no_trace(monkeypatch):
@@ -281,24 +305,37 @@ def test_watching_leaves_no_trace(monkeypatch):
         transfer.painter.network.parameters(), other.painter.network.parameters(), strict=True
     ):
         torch.testing.assert_close(own, weight, rtol=0, atol=0)
-    for module in (transfer.painter.network, transfer.vit):
+    for module in (transfer.painter.network, transfer.method.vit):
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
-    assert "draw" not in vars(transfer.targets)
+    assert "draw" not in vars(transfer.method)
     assert "learn" not in vars(transfer.painter)
 
 
-def test_calls_are_those_with_gradient():
-    transfer = _transfer(views={"pool": 0, "crop": 1.0, "flip": 0.0})
+def test_calls_are_those_with_gradient(monkeypatch):
+    transfer = _transfer()
     next(transfer.steps())
+    drawn = _drawn(transfer, monkeypatch)
     with recorded_calls(transfer) as calls:
         next(transfer.steps())
-    # Squares of 64 and 60 px through the generator, both at 56 px through the ViT, as one batch, and
-    # in the second step a close-up by itself.
-    assert sorted(call.shape[2:] for call in calls.generator) == [(60, 60), (64, 64)]
-    assert {call.shape[0] for call in calls.generator} == {1}
-    assert [call.shape for call in calls.vit] == [(2, 3, 56, 56), (1, 3, 56, 56)]
-    assert calls.vit[0].wanted["keys"] == {tiny.BLOCKS}
+    [look] = drawn
+    # Structure image, 8 codes, 4 channels of noise, toned picture; of the whole picture at once.
+    assert [call.shape for call in calls.generator] == [(1, 3 + 8 + 4 + 3, 64, 96)]
+    assert [call.shape for call in calls.vit] == [(1, 3, look.view.height, look.view.width)]
+    wanted = calls.vit[0].wanted
+    assert wanted["short_side"] == look.short_side
+    assert set(wanted["keys"]) == {tiny.BLOCKS}
+
+
+def test_calls_of_the_published_method_are_those_with_gradient(monkeypatch):
+    transfer = _published()
+    transfer.step = 1  # without the entire pair
+    drawn = _drawn(transfer, monkeypatch)
+    with recorded_calls(transfer) as calls:
+        next(transfer.steps())
+    # A square of each picture through the generator, both at 56 px through the ViT, as one batch.
+    assert [call.shape for call in calls.generator] == [tuple(each.image.shape) for each in drawn]
+    assert [call.shape for call in calls.vit] == [(2, 3, 56, 56)]
 
 
 def test_the_floor_changes_nothing():
@@ -362,7 +399,8 @@ def test_a_measurement_adds_up():
     assert told == [(0, 2), (1, 2), (2, 2)]
     assert sum(kind["steps"] for kind in found.kinds) == 4
     mean = sum(kind["steps"] * kind["step_seconds"] for kind in found.kinds) / 4
-    assert found.step_seconds == pytest.approx(mean + found.pool_seconds)
+    assert found.step_seconds == pytest.approx(mean)
+    assert [kind["name"] for kind in found.kinds] == ["seen at 42 px", "seen at 56 px"]
     floor = sum(kind["steps"] * kind["floor_seconds"] for kind in found.kinds) / 4
     assert found.floor_seconds == pytest.approx(floor)
     assert found.output == (96, 64)
@@ -434,6 +472,7 @@ def test_the_command_takes_noise_where_there_is_no_sample(small, tmp_path, capsy
         (["--against=paper"], "--against cannot be paper"),
         (["--rounds=0"], "--rounds"),
         (["--json=/nowhere/x.json"], "there is no folder"),
+        (["--preset=quick"], "--steps is 0, and there is no step to measure"),
     ],
 )
 def test_wrong_usage_is_told_in_a_sentence(arguments, words, capsys):
@@ -519,6 +558,16 @@ def test_a_race_ends_with_the_steps_or_the_limit(quality):
     assert "not reached; best" in quality.table([ended, stopped], {"self_sim": 0.0})
 
 
+def test_a_contestant_without_steps_is_scored_as_it_starts(quality):
+    """A preset of no steps has a picture, too."""
+    still, other = _race(
+        quality, (5.0, 1.0, 0.5, 0), (0.0, 1.0, 0.5, 3), levels={"self_sim": 1.0, "dino_i": 0.5}
+    )
+    assert still.reached == {"self_sim": (5.0, 0)}
+    assert (still.steps, still.best["dino_i"]) == (0, 0.0)
+    assert other.reached["dino_i"] == (1.0, 1)  # before its first step it is not scored
+
+
 def test_turns_go_to_the_one_with_least_time(quality):
     quick, slow = _race(
         quality,
@@ -551,8 +600,8 @@ def test_a_whole_race_of_real_loops(quality, small, tmp_path, capsys, monkeypatc
     preset = tmp_path / "small.yaml"
     preset.write_text(
         f"backbone: timm:test_vit\nweights: {small.weights}\nsteps: 3\n"
-        "seen: {short_side: 64}\nmeaning: {short_side: 64}\n"
-        "objective: {patches: {samples: 64, projections: 8}}\n"
+        "seen: {short_side: 64, coarse_short_side: 48}\n"
+        "meaning: {short_side: 64, channels: 8}\ntones: {parts: 6}\n"
     )
     clock = itertools.count(0.0, 0.25)  # so long does every turn seem to take
     monkeypatch.setitem(quality.CLOCKS, "wall", lambda: next(clock))

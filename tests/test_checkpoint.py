@@ -170,9 +170,9 @@ def test_a_missing_checkpoint():
     ("name", "value", "words"),
     [
         ("seed", 1, ["--seed 0, not 1"]),
-        ("steps", 99, ["--steps 150, not 99", "larger"]),
+        ("steps", 99, ["--steps 500, not 99", "larger"]),
         ("backbone", "dino_vits8", ["--backbone dinov2_vits14, not dino_vits8"]),
-        ("objective.local.weight", 9.0, ["--objective.local.weight"]),
+        ("objective.nearest", 9.0, ["--objective.nearest 5.0, not 9.0"]),
     ],
 )
 def test_other_settings_are_refused_by_name(name, value, words):

@@ -104,11 +104,11 @@ def test_a_truncated_picture(small, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--steps", "-5"], ["--steps", "-5", "1"]),
-        (["--steps", "0"], ["--steps", "0", "1"]),
+        (["--steps", "-5"], ["--steps", "-5", "0"]),
         (["--steps"], ["--steps", "value"]),
         (["--steps", "ten"], ["--steps", "ten", "whole number"]),
-        (["--preset", "fancy"], ["fancy", "default, hd, paper, quick"]),
+        (["--preset", "fancy"], ["fancy", "default, paper, quick"]),
+        (["--preset", "hd"], ["no preset hd", "default, paper, quick", "YAML"]),
         (["--preset", "none.yaml"], ["none.yaml", "does not exist"]),
         (["--backbone", "dino_vitb9"], ["dino_vitb9", "dino_vitb8"]),
         (["--sise", "64"], ["--sise", "--size", "--help"]),
@@ -116,8 +116,15 @@ def test_a_truncated_picture(small, tmp_path):
         (["--seed", "-1"], ["--seed", "-1", "0"]),
         (["--device", "gpu"], ["--device", "gpu", "cuda"]),
         (["--precision", "double"], ["--precision", "double", "fp32"]),
-        (["--objective.local.weight", "-1"], ["--objective.local.weight", "-1", "0"]),
-        (["--weight", "1"], ["--weight"]),
+        (["--painted", "8"], ["--painted", "8", "32"]),
+        (["--objective.nearest", "-1"], ["--objective.nearest", "-1", "0"]),
+        (
+            ["--objective.identity", "1"],
+            ["--objective.identity cannot be 1", "should be 0 with method painting"],
+        ),
+        (["--method", "paper"], ["by default", "should be 0 with method paper"]),
+        (["--short-side", "64"], ["--short-side", "--help"]),  # there are two
+        (["--views.pool", "3"], ["--views.pool", "--help"]),
         (["--checkpoint-every", "-1"], ["--checkpoint-every", "-1", "0"]),
         (["--checkpoint-every", "often"], ["--checkpoint-every", "often", "number"]),
         (["--output", ""], ["--output"]),
@@ -195,6 +202,7 @@ def test_help_is_complete_and_short(name, capsys):
     if name == "transfer":
         for option in (
             *("--output", "--preset", "--backbone", "--weights", "--size", "--steps", "--seed"),
+            *("--painted", "--method"),
             *("--device", "--precision", "--resume", "--checkpoint-every", "--quiet", "--debug"),
         ):
             assert option in out
@@ -238,14 +246,14 @@ def test_an_unknown_command(capsys):
 def test_options_and_pictures_in_any_order():
     parser = _parser()
     for line in (
-        "a b --steps 3 --local.weight 2",
-        "--steps 3 a b --objective.local.weight=2",
-        "a --steps 3 b --local.weight=2",
+        "a b --steps 3 --nearest 2",
+        "--steps 3 a b --objective.nearest=2",
+        "a --steps 3 b --nearest=2",
     ):
         values = parser().parse(line.split())
         assert [str(p) for p in values.pictures] == ["a", "b"]
         settings = chosen_settings(values)
-        assert (settings.steps, settings.objective.local.weight) == (3, 2.0)
+        assert (settings.steps, settings.objective.nearest) == (3, 2.0)
 
 
 def _parser():
@@ -259,10 +267,10 @@ def _parser():
 
 
 def test_settings_with_underscores_are_options_with_dashes_as_well():
-    values = _parser()().parse(["--pixel-identity.weight", "4"])
-    assert chosen_settings(values).objective.pixel_identity.weight == 4
-    values = _parser()().parse(["--objective.pixel_identity.weight", "3"])
-    assert chosen_settings(values).objective.pixel_identity.weight == 3
+    values = _parser()().parse(["--learning-rate", "0.5"])
+    assert chosen_settings(values).optimiser.learning_rate == 0.5
+    values = _parser()().parse(["--optimiser.learning_rate", "0.25"])
+    assert chosen_settings(values).optimiser.learning_rate == 0.25
 
 
 def test_options_are_not_shortened():
@@ -466,6 +474,69 @@ def test_a_whole_run_from_the_command_line(small, tmp_path):
         assert (tmp_path / picture).is_file()
         assert "step 5/5" in done.stderr
         assert "self_sim" in done.stderr
+
+
+def _quick(small, tmp_path: Path, *options: str) -> Path:
+    """The folder of a run of the preset `quick`, with the real method, in this process."""
+    line = [option for option in small.arguments if not option.startswith("--size")]
+    output = tmp_path / "out"
+    arguments = ["transfer", *line, "--preset=quick", "--quiet", f"--output={output}", *options]
+    assert main(arguments) == 0
+    return output
+
+
+def test_the_quick_preset_gives_the_toned_picture(small, tmp_path, capsys):
+    import json
+
+    import numpy as np
+    import torch
+
+    from splice.features import FrozenViT
+    from splice.images import read_image
+    from splice.painting import DARKEST, Painting
+    from splice.settings import Settings
+
+    folder = _quick(small, tmp_path)
+    assert capsys.readouterr().out == f"{folder / 'output.png'}\n"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["finished"] is True and record["steps"] == 0
+    assert all(value is not None for value in record["scores"].values())
+    assert (folder / "losses.csv").read_text() == "step,seconds,skipped,precision\n"
+    vit = FrozenViT.load("timm:test_vit", weights=small.weights)
+    settings = Settings.model_validate(record["settings"])
+    pair = [read_image(file)[None] for file in (small.structure, small.appearance)]
+    painting = Painting(*pair, settings, vit, torch.Generator())
+    toned = painting.ground.toned[0].clamp(DARKEST, 1 - DARKEST)
+    with Image.open(folder / "output.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(float) / 255
+    wanted = toned.permute(1, 2, 0).numpy()
+    assert np.abs(pixels - wanted).max() < 1.5 / 255
+    # It is neither of the two pictures that it was made from.
+    assert np.abs(wanted - pair[0][0].permute(1, 2, 0).numpy()).mean() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ([], (96, 72)),  # the structure image's own
+        (["--size=64"], (85, 64)),
+        (["--size=500"], (96, 72)),
+        (["--painted=40"], (96, 72)),
+        (["--painted=40", "--size=64"], (85, 64)),
+    ],
+)
+def test_the_output_is_as_large_as_the_structure_image_or_as_asked(small, tmp_path, options, size):
+    folder = _quick(small, tmp_path, *options)
+    with Image.open(folder / "output.png") as picture:
+        assert picture.size == size
+
+
+def test_painting_at_another_size_is_another_picture(small, tmp_path):
+    pictures = {
+        (_quick(small, tmp_path / name, *options) / "output.png").read_bytes()
+        for name, options in (("a", []), ("b", ["--painted=40"]), ("c", ["--painted=72"]))
+    }
+    assert len(pictures) == 2  # 72 pixels are all there are
 
 
 def test_scores_of_outputs_against_another_system(small, tmp_path):

@@ -190,7 +190,9 @@ def test_against_splits_at_the_first_sign() -> None:
 
 def made_up(colour: list[float], texture: list[float]) -> dict[str, Scores]:
     return {
-        f"p{n}": Scores(self_sim=0.01 * n, dino_i=0.5, texture=t, colour=c, layout=1.0)
+        f"p{n}": Scores(
+            self_sim=0.01 * n, dino_i=0.5, texture=t, colour=c, layout=1.0, artefacts=0.3
+        )
         for n, (c, t) in enumerate(zip(colour, texture, strict=True))
     }
 
@@ -209,7 +211,7 @@ def test_text_names_the_judge_and_holds_every_mean(table: Evaluation) -> None:
     assert "tiny" in text
     lines = text.splitlines()
     row = next(line for line in lines if line.startswith("ours "))
-    assert row.split()[1:] == ["0.0100", "0.500", "0.500", "0.3000", "1.000"]
+    assert row.split()[1:] == ["0.0100", "0.500", "0.500", "0.3000", "1.000", "0.300"]
     # Ours minus theirs: -0.1, 0, +0.4; lower is better.
     row = [line for line in lines if line.startswith("a|b")][1]
     assert "+0.1000 1-1-1" in row
@@ -221,7 +223,7 @@ def test_markdown_is_a_table_with_as_many_cells_everywhere(table: Evaluation) ->
     text = score_table.format_markdown(table)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 2 + 2 + 1
-    assert {line.replace("\\|", "").count("|") for line in rows} == {7}
+    assert {line.replace("\\|", "").count("|") for line in rows} == {8}
     assert "tiny" in text
 
 

@@ -18,7 +18,9 @@ from PIL import Image
 
 from splice.errors import InputError, RunError
 from splice.history import History
+from splice.images import to_pil
 from splice.outputs import CHECKPOINT, FILES, RunFolder
+from splice.presets import load_preset
 from splice.run import FRAMES, Run, earlier_outcome, frame_steps, read_at_most
 from splice.settings import Settings
 
@@ -82,7 +84,9 @@ def test_the_record_says_what_was_run(small, tmp_path):
     assert record["peak_memory"]["process_bytes"] > 50e6
     assert 0 < record["seconds"] < 600
     assert record["precision"] == "float32"
-    assert set(record["scores"]) == {"self_sim", "dino_i", "texture", "colour", "layout"}
+    assert set(record["scores"]) == {
+        *("self_sim", "dino_i", "texture", "colour", "layout", "artefacts")
+    }
     assert outcome.scores is not None
 
 
@@ -144,6 +148,95 @@ def test_the_table_of_losses(small, tmp_path):
     # The stand-in has the term `entire` at each third step alone.
     assert [row["entire"] for row in rows] == ["", "", "3", "", "", "6", "", "", "9", "", "", "12"]
     assert all(float(row["colour"]) >= 0 for row in rows)
+
+
+def _shown_at(small, folder: Path, settings: Settings):
+    """What is in the picture's file before each step: its pixels, or None where there is none."""
+    seen, pictures = [], []
+    with RunFolder(folder) as held:
+        run = Run(small.structure, small.appearance, settings, held)
+        steps = run.transfer.steps
+
+        def watched():
+            for step in steps():
+                yield step
+                look()
+
+        def look() -> None:
+            file = folder / "output.png"
+            seen.append(_pixels(file) if file.exists() else None)
+            pictures.append(np.asarray(to_pil(run.transfer.output())))
+
+        def first():
+            look()
+            yield from watched()
+
+        look()
+        run.transfer.steps = first
+        run.proceed()
+    return seen, pictures
+
+
+def _pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def test_the_first_picture_stands_in_the_folder_before_the_first_step(small, tmp_path, monkeypatch):
+    """And is replaced by better ones, as often as the time lapse takes a picture."""
+    monkeypatch.setattr("splice.run.SHOWN_RARELY", 0)
+    seen, pictures = _shown_at(small, tmp_path / "out", _settings(small))
+    assert seen[0] is None  # while the run is prepared
+    assert np.array_equal(seen[1], pictures[1])
+    # After a step, the file shows the picture of the latest step at which the time lapse took one.
+    taken = frame_steps(STEPS)
+    assert 2 < len(taken) <= STEPS
+    latest = 0
+    for step in range(1, STEPS + 1):
+        latest = step if step in taken else latest
+        assert np.array_equal(seen[step + 1], pictures[latest + 1]), step
+    assert not np.array_equal(seen[1], seen[-1])
+    assert np.array_equal(_pixels(tmp_path / "out" / "output.png"), pictures[-1])
+
+
+def test_a_picture_so_far_that_takes_long_to_write_is_written_rarely(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("splice.run.SHOWN_RARELY", 1e9)
+    seen, pictures = _shown_at(small, tmp_path / "out", _settings(small))
+    assert all(np.array_equal(shown, pictures[1]) for shown in seen[1:])
+    assert np.array_equal(_pixels(tmp_path / "out" / "output.png"), pictures[-1])
+
+
+def test_the_published_method_starts_without_a_picture(small, tmp_path):
+    """Its generator paints nothing that is worth a look before it has learnt."""
+    changes = {"backbone": "timm:test_vit", "weights": str(small.weights), "size": "64"}
+    changes |= {"steps": str(STEPS), "device": "cpu"}
+    seen, _ = _shown_at(small, tmp_path / "out", load_preset("paper", changes))
+    assert seen[0] is None and seen[1] is None
+    assert seen[-1] is not None
+
+
+def test_a_run_of_no_steps_is_finished_at_once(small, tmp_path):
+    outcome, seen = _run(small, tmp_path / "out", steps=0)
+    assert outcome.finished and seen == []
+    assert outcome.scores is not None
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == set(FILES) - {CHECKPOINT}
+    # The stand-in starts with the structure image.
+    expected = np.asarray(to_pil(read_at_most(small.structure, 64)))
+    assert np.array_equal(_pixels(outcome.picture), expected)
+    assert (tmp_path / "out" / "losses.csv").read_text() == "step,seconds,skipped,precision\n"
+    for name in ("losses.png", "progress.gif", "panel.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            picture.load()
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["finished"] is True
+    assert (record["steps"], record["losses"], record["skipped_steps"]) == (0, {}, 0)
+    assert record["seconds_per_step"] == 0
+    assert record["scores"] == vars(outcome.scores)
+    with RunFolder(tmp_path / "out") as folder:
+        settings = _settings(small, steps=0)
+        again = earlier_outcome(folder, small.structure, small.appearance, settings)
+    assert again is not None and again.finished and again.steps == 0
 
 
 def test_a_stopped_run_leaves_the_picture_so_far_and_goes_on_as_if_nothing_had_been(

@@ -146,7 +146,7 @@ def write(path: Path, text: str) -> Path:
 def test_csv_manifest(gallery: Path) -> None:
     manifest = write(
         gallery / "pairs.csv",
-        "\ufeffstructure, appearance, name, steps, objective.local.weight, preset\n"
+        "\ufeffstructure, appearance, name, steps, objective.nearest, preset\n"
         "pictures/one.png,pictures/two.png,first,300,,quick\n"
         "\n"
         'pictures/../pictures/two.png,"pictures/three.png",,,0.5,\n',
@@ -154,7 +154,7 @@ def test_csv_manifest(gallery: Path) -> None:
     first, second = plan_pairs(manifest).pairs
     one, two = gallery / "pictures/one.png", gallery / "pictures/two.png"
     assert first == Pair("first", one, two, {"steps": 300, "preset": "quick"})
-    assert second.name == "two--three" and second.settings == {"objective.local.weight": 0.5}
+    assert second.name == "two--three" and second.settings == {"objective.nearest": 0.5}
     assert second.structure.samefile(two)
 
 
@@ -544,7 +544,7 @@ SAMPLES = Path(__file__).parent.parent / "datasets" / "samples"
 
 def test_samples_are_ready_to_run() -> None:
     plan = plan_pairs(SAMPLES)
-    assert [pair.name for pair in plan.pairs] == ["mountains", "sunset"]
+    assert [pair.name for pair in plan.pairs] == ["fur", "mountains", "sunset"]
     credit = (SAMPLES / "ATTRIBUTION.md").read_text(encoding="utf-8")
     assert "CC-BY-4.0" in credit and "Aitzol Berasategi" in credit
     for path in SAMPLES.rglob("*.jpg"):

@@ -19,9 +19,8 @@ from splice.presets import (
     settings_list,
     yaml_text,
 )
-from splice.section import merged
-from splice.settings import Settings
-from splice.terms import Term
+from splice.section import factor_at, merged
+from splice.settings import MAX_SIZE, PAINTING_TERMS, PAPER_TERMS, Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,10 +30,21 @@ def test_the_default_preset_is_the_defaults():
 
 
 def test_presets_that_the_documentation_names_exist():
-    assert set(preset_names()) >= {"default", "quick", "hd", "paper"}
-    assert preset_names()[0] == "default"
+    assert preset_names() == ["default", "paper", "quick"]
     for name in preset_names():
         assert isinstance(load_preset(name), Settings)
+
+
+def test_the_quick_preset_is_the_default_without_steps():
+    assert load_preset("quick") == load_preset("default", {"steps": "0"})
+
+
+def test_settings_are_few():
+    assert len(settings_list()) < 40
+
+
+def test_the_default_size_is_that_of_the_structure_image_as_far_as_sizes_go():
+    assert Settings().size == MAX_SIZE
 
 
 def test_the_paper_preset_is_the_paper():
@@ -44,36 +54,71 @@ def test_the_paper_preset_is_the_paper():
     assert paper.steps == 2000
     objective = paper.objective
     active = {
-        name: getattr(objective, name).weight
-        for name in type(objective).model_fields
-        if getattr(getattr(objective, name), "weight", 0)
+        name: getattr(objective, name)
+        for name in {*PAINTING_TERMS, *PAPER_TERMS}
+        if getattr(objective, name)
     }
     assert active == {"appearance": 1.0, "structure": 0.1, "identity": 0.1}
-    assert not objective.calibrated
-    assert objective.appearance.depths == (1.0,)
+    assert paper.method == "paper"
+    assert objective.cls_depths == (1.0,)
+    assert paper.seen.short_side == 224
     assert (paper.optimiser.learning_rate, paper.optimiser.beta1, paper.optimiser.beta2) == (
         2e-3,
         0.0,
         0.99,
     )
-    assert (paper.views.crop, paper.views.flip, paper.views.entire_every) == (0.95, 0.5, 75)
+    assert paper.optimiser.schedule == ((0.0, 1.0),)
+    # Weights are averaged by the default method alone.
+    assert paper.generator.average == 0
 
 
 def test_the_paper_preset_states_all_that_decides_the_result():
     """So that a better default cannot change what the preset `paper` does."""
     stated = set(_paths(yaml.safe_load((preset_folder() / "paper.yaml").read_text())))
-    paper = load_preset("paper")
-    assert paper.generator.input == "image"
-    off = [
-        f"objective.{name}."
-        for name in type(paper.objective).model_fields
-        if getattr(getattr(paper.objective, name), "weight", None) == 0
-    ]
-    # Without semantic input and terms that use it, nothing asks for the meaning of patches.
-    unused = {path for path in settings_list() if path.startswith(("meaning.", *off))}
-    unused -= {f"{term}weight" for term in off}
     about_the_run = {"weights", "seed", "device"}
+    unused = {
+        path
+        for path in settings_list()
+        if path.startswith(("meaning.", "tones.")) or path in PAINTING_ALONE
+    }
     assert set(settings_list()) - unused - about_the_run <= stated
+
+
+PAINTING_ALONE = {
+    "painted",
+    "seen.coarse_short_side",
+    "seen.until",
+    "generator.reach",
+    "objective.token_depths",
+    "objective.evenness",
+}
+"""Settings of the default method that the published one has no use for."""
+
+
+def test_what_the_default_method_alone_has_changes_nothing_of_the_published_one():
+    """A run of it is the same with other values of all the settings that its preset leaves out."""
+    import tiny
+    import torch
+
+    from splice.transfer import Transfer
+
+    def picture(**changes):
+        pictures = tiny.picture(40, 56, seed=1), tiny.picture(48, 40, seed=2)
+        transfer = Transfer(*pictures, tiny.paper(steps=2, **changes), tiny.frozen())
+        for _ in transfer.steps():
+            pass
+        return transfer.output()
+
+    other = {
+        "painted": 32,
+        "seen": {"coarse_short_side": 32, "until": 0.9},
+        "generator": {"reach": 1.0},
+        "objective": {"token_depths": (1.0,), "evenness": 0.1},
+        "meaning": {"short_side": 32, "channels": 3},
+        "tones": {"parts": 2, "temperature": 1.0},
+    }
+    assert set(_paths(other)) >= PAINTING_ALONE
+    assert torch.equal(picture(), picture(**other))
 
 
 def _paths(values: dict, prefix: str = ""):
@@ -86,18 +131,19 @@ def _paths(values: dict, prefix: str = ""):
 
 def test_a_file_names_only_what_differs(tmp_path):
     file = tmp_path / "mine.yaml"
-    file.write_text("steps: 7\nobjective:\n  local: {semantics: 0.5}\n")
+    file.write_text("steps: 7\nobjective:\n  nearest: 0.5\n")
     settings = load_preset(file)
     assert settings.steps == 7
-    assert settings.objective.local.semantics == 0.5
-    # A section given in part keeps the rest, its own weight included.
-    assert settings.objective.local.weight == Settings().objective.local.weight
-    assert settings.objective.structure == Settings().objective.structure
+    assert settings.objective.nearest == 0.5
+    # A section given in part keeps the rest.
+    unchanged = {"nearest": Settings().objective.nearest}
+    assert settings.objective.model_copy(update=unchanged) == Settings().objective
 
 
 def test_a_section_in_part_keeps_the_rest_in_python_as_well():
-    settings = Settings.model_validate({"objective": {"edges": {"contrast": 0.5}}})
-    assert settings.objective.edges.weight == Settings().objective.edges.weight > 0
+    settings = Settings.model_validate({"objective": {"edges": 0.5}})
+    assert settings.objective.edges == 0.5
+    assert settings.objective.structure == Settings().objective.structure > 0
 
 
 def test_options_win_over_the_preset(tmp_path):
@@ -110,12 +156,12 @@ def test_options_win_over_the_preset(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
-        ("objective.local.weight", "1.5", 1.5),
-        ("local.weight", "1e-3", 1e-3),
-        ("calibrated", "false", False),
-        ("appearance.depths", "0.5,1", (0.5, 1.0)),
-        ("appearance.depths", "0.5", (0.5,)),
-        ("structure.schedule", "[[0, 1], [0.5, 0]]", ((0.0, 1.0), (0.5, 0.0))),
+        ("objective.nearest", "1.5", 1.5),
+        ("nearest", "1e-3", 1e-3),
+        ("compiled", "true", True),
+        ("cls_depths", "0.5,1", (0.5, 1.0)),
+        ("objective.cls_depths", "0.5", (0.5,)),
+        ("optimiser.schedule", "[[0, 1], [0.5, 0]]", ((0.0, 1.0), (0.5, 0.0))),
         ("size", "auto", "auto"),
         ("size", "128", 128),
         ("weights", "none", None),
@@ -133,7 +179,7 @@ def test_values_as_text(name, text, value):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"steps": "0"}, ["--steps", "0", "greater than or equal to 1"]),
+        ({"steps": "-1"}, ["--steps", "-1", "greater than or equal to 0"]),
         ({"steps": "many"}, ["--steps", "many", "whole number"]),
         ({"steps": "2.5"}, ["--steps", "2.5", "whole number"]),
         ({"size": "8"}, ["--size", "8", "32 to 2160"]),
@@ -141,18 +187,22 @@ def test_values_as_text(name, text, value):
         ({"seed": "-1"}, ["--seed", "-1", "0"]),
         ({"device": "gpu"}, ["--device", "gpu", "cuda"]),
         ({"precision": "int8"}, ["--precision", "int8", "bf16"]),
-        ({"local.weight": "nan"}, ["--objective.local.weight", "nan", "finite"]),
-        ({"local.weight": "-1"}, ["--objective.local.weight", "-1", "0"]),
-        ({"views.hue": "0.6"}, ["--views.hue", "0.6", "0.5"]),
-        ({"closeups.largest": "0.2"}, ["--objective.closeups.largest", "0.2", "0.35"]),
-        ({"closeups.smallest": "0.9"}, ["objective.closeups.largest", "0.6", "smallest", "0.9"]),
-        ({"calibrated": "maybe"}, ["--objective.calibrated", "true or false"]),
-        ({"local.schedule": "[[0.5, 1], [0, 2]]"}, ["--objective.local.schedule", "rising"]),
-        ({"local.schedule": "[]"}, ["--objective.local.schedule"]),
-        ({"local.schedule": "[["}, ["--objective.local.schedule", "list"]),
+        ({"painted": "8"}, ["--painted", "8", "greater than or equal to 32"]),
+        ({"painted": "2000"}, ["--painted", "2000", "less than or equal to 1024"]),
+        ({"nearest": "nan"}, ["--objective.nearest", "nan", "finite"]),
+        ({"nearest": "-1"}, ["--objective.nearest", "-1", "0"]),
+        ({"evenness": "1.5"}, ["--objective.evenness", "1.5", "1"]),
+        ({"identity": "1"}, ["--objective.identity cannot be 1", "0 with method painting"]),
+        ({"method": "paper"}, ["objective.", "by default", "should be 0 with method paper"]),
+        ({"method": "collage"}, ["--method", "collage", "painting", "paper"]),
+        ({"compiled": "maybe"}, ["--compiled", "true or false"]),
+        ({"schedule": "[[0.5, 1], [0, 2]]"}, ["--optimiser.schedule", "rising"]),
+        ({"schedule": "[]"}, ["--optimiser.schedule"]),
+        ({"schedule": "[["}, ["--optimiser.schedule", "list"]),
+        ({"cls_depths": "0"}, ["--objective.cls_depths", "0"]),
         ({"backbone": "dino_vitb9"}, ["dino_vitb9", "dino_vitb8", "dinov2_vits14"]),
         ({"stepps": "1"}, ["stepps", "steps"]),
-        ({"weight": "1"}, ["weight", "objective.local.weight", "objective.structure.weight"]),
+        ({"short_side": "64"}, ["short_side", "meaning.short_side", "seen.short_side"]),
     ],
 )
 def test_wrong_values_are_told_in_one_sentence(changes, words):
@@ -165,7 +215,11 @@ def test_wrong_values_are_told_in_one_sentence(changes, words):
     ("content", "words"),
     [
         ("stepps: 3\n", ["stepps", "steps"]),
-        ("objective:\n  locl: {weight: 1}\n", ["objective.locl", "local"]),
+        ("objective:\n  neerest: 1\n", ["objective.neerest", "nearest"]),
+        ("objective:\n  nearest: {weight: 1}\n", ["objective.nearest", "number"]),
+        ("objective: {identity: 1}\n", ["objective.identity cannot be 1", "method painting"]),
+        ("method: paper\nobjective: {gamut: 1}\n", ["objective.", "0 with method paper"]),
+        ("size: 300\nviews: {pool: 3}\n", ["views", "seen"]),
         ("objective: 3\n", ["objective"]),
         ("steps: -3\n", ["steps", "-3"]),
         ("- a\n- b\n", ["name: value"]),
@@ -187,6 +241,7 @@ def test_wrong_preset_files_are_told_in_one_sentence(tmp_path, content, words):
     [
         ("defalt", ["defalt", "did you mean default", "paper", "YAML"]),
         ("no/such/file.yaml", ["no/such/file.yaml", "does not exist"]),
+        ("hd", ["hd", "default, paper, quick", "YAML"]),
         ("inversion", ["inversion"]),
     ],
 )
@@ -220,18 +275,31 @@ knots = st.lists(
 ).map(sorted)
 
 
-@given(knots=knots, progress=st.floats(0, 1), weight=st.floats(0, 100))
-def test_schedules_are_linear_between_their_knots(knots, progress, weight):
+@given(knots=knots, progress=st.floats(0, 1))
+def test_schedules_are_linear_between_their_knots(knots, progress):
     import numpy as np
 
-    term = Term(weight=weight, schedule=tuple(knots))
-    expected = weight * np.interp(progress, [k[0] for k in knots], [k[1] for k in knots])
-    assert term.weight_at(progress) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    expected = np.interp(progress, [k[0] for k in knots], [k[1] for k in knots])
+    assert factor_at(tuple(knots), progress) == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
 def test_a_step_in_a_schedule_ends_at_its_knot():
-    term = Term(weight=2.0, schedule=((0.0, 1.0), (0.5, 1.0), (0.75, 0.0)))
-    assert [term.weight_at(p) for p in (0.0, 0.25, 0.5, 0.625, 0.75, 1.0)] == [2, 2, 2, 1, 0, 0]
+    schedule = ((0.0, 1.0), (0.5, 1.0), (0.75, 0.0))
+    factors = [factor_at(schedule, p) for p in (0.0, 0.25, 0.5, 0.625, 0.75, 1.0)]
+    assert factors == [1, 1, 1, 0.5, 0, 0]
+
+
+@pytest.mark.parametrize(("method", "own"), [("painting", PAINTING_TERMS), ("paper", PAPER_TERMS)])
+def test_a_method_has_its_own_terms_alone(method, own):
+    """Terms of the other method are refused, by name, and its own are taken."""
+    off = dict.fromkeys({*PAINTING_TERMS, *PAPER_TERMS}, 0.0)
+    for name in off:
+        values = {"method": method, "objective": {**off, name: 1.0}}
+        if name in own:
+            assert getattr(Settings.model_validate(values).objective, name) == 1
+        else:
+            with pytest.raises(ValidationError, match=f"objective.{name} should be 0"):
+                Settings.model_validate(values)
 
 
 def test_merged_keeps_what_is_not_changed():
@@ -263,6 +331,13 @@ def test_the_list_of_settings_in_the_documentation_is_complete():
         "docs/settings.md is out of date; the table is what "
         "python -c 'from splice.options import settings_help; print(settings_help(True))' prints"
     )
+
+
+def test_the_documentation_lists_the_presets_that_there_are():
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = page.partition("## Presets")[2].partition("\n## ")[0].splitlines()
+    listed = [row.split("`")[1] for row in rows if row.startswith("| `")]
+    assert sorted(listed) == sorted(preset_names())
 
 
 def test_settings_need_no_torch():

@@ -1,8 +1,10 @@
 """Random views: their ranges, their colours against torchvision's, and where they come from."""
 
 import colorsys
+import contextlib
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,10 +12,8 @@ import tiny
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from splice.settings import Views
-from splice.views import View, change_colours, draw_view, entire
-
-PAPER = Views(crop=0.95, flip=0.5, jitter=0.5, blur=0.2)
+from splice import views
+from splice.views import View, central_square, change_colours, draw_view, entire
 
 
 def coordinates(height: int, width: int) -> torch.Tensor:
@@ -23,9 +23,29 @@ def coordinates(height: int, width: int) -> torch.Tensor:
     return torch.stack([rows, columns])[None]
 
 
-def drawn(height: int, width: int, settings: Views, count: int, seed: int = 0) -> list[View]:
+@contextlib.contextmanager
+def having(**constants: float) -> Iterator[None]:
+    """With chances and ranges of views other than the paper's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in constants.items():
+            patch.setattr(views, name, value)
+        yield
+
+
+def drawn(height: int, width: int, count: int, seed: int = 0, **constants: float) -> list[View]:
     random = tiny.generator(seed)
-    return [draw_view(height, width, settings, random) for _ in range(count)]
+    with having(**constants):
+        return [draw_view(height, width, random) for _ in range(count)]
+
+
+def changed(image: torch.Tensor, random: torch.Generator, **constants: float) -> torch.Tensor:
+    with having(**constants):
+        return change_colours(image, random)
+
+
+def test_the_papers_chances_and_ranges():
+    assert (views.CROP, views.FLIP, views.JITTER, views.BLUR) == (0.95, 0.5, 0.5, 0.2)
+    assert (views.BRIGHTNESS, views.CONTRAST, views.SATURATION, views.HUE) == (0.4, 0.4, 0.2, 0.1)
 
 
 def spread(values, low: float, high: float) -> None:
@@ -40,45 +60,46 @@ def spread(values, low: float, high: float) -> None:
 @pytest.mark.parametrize("size", [(400, 400), (400, 640)])
 def test_sides_flips_and_places(size):
     height, width = size
-    views = drawn(height, width, PAPER, 2000)
-    for view in views:
+    found = drawn(height, width, 2000)
+    for view in found:
         assert view.height == view.width
         assert 0.95 * height - 0.5 <= view.height <= height
         assert 0 <= view.top <= height - view.height
         assert 0 <= view.left <= width - view.width
-    jitter = np.random.default_rng(0).random(len(views)) - 0.5
-    spread([v.height + j for v, j in zip(views, jitter, strict=True)], 379.5, 400.5)
+    jitter = np.random.default_rng(0).random(len(found)) - 0.5
+    spread([v.height + j for v, j in zip(found, jitter, strict=True)], 379.5, 400.5)
     places = [
-        (v.left + 0.5 + j) / (width - v.width + 1) for v, j in zip(views, jitter, strict=True)
+        (v.left + 0.5 + j) / (width - v.width + 1) for v, j in zip(found, jitter, strict=True)
     ]
     spread(places, 0, 1)
-    assert abs(np.mean([v.flip for v in views]) - 0.5) < 0.04
+    assert abs(np.mean([v.flip for v in found]) - 0.5) < 0.04
 
 
 def test_a_view_is_never_wider_than_the_picture():
-    for view in drawn(400, 120, PAPER, 200):
+    for view in drawn(400, 120, 200):
         assert (view.height, view.width, view.left) == (120, 120, 0)
         assert 0 <= view.top <= 280
     random = np.random.default_rng(0).random(2000)
-    tops = [v.top + r for v, r in zip(drawn(400, 120, PAPER, 2000), random, strict=True)]
+    tops = [v.top + r for v, r in zip(drawn(400, 120, 2000), random, strict=True)]
     spread(tops, 0, 281)
-    corners = [v.top for v in drawn(21, 21, Views(crop=0.95), 300) if v.height == 20]
+    corners = [v.top for v in drawn(21, 21, 300) if v.height == 20]
     assert set(corners) == {0, 1}
-    assert all((v.height, v.width) == (1, 1) for v in drawn(1, 1, PAPER, 3))
+    assert all((v.height, v.width) == (1, 1) for v in drawn(1, 1, 3))
 
 
 def test_chances_of_nothing_and_of_always():
-    still = Views(crop=1, flip=0)
-    assert set(drawn(50, 70, still, 50)) <= {View(0, left, 50, 50) for left in range(21)}
-    assert all(view.flip for view in drawn(50, 70, Views(crop=1, flip=1), 50))
+    still = drawn(50, 70, 50, CROP=1.0, FLIP=0.0)
+    assert set(still) <= {View(0, left, 50, 50) for left in range(21)}
+    assert all(view.flip for view in drawn(50, 70, 50, CROP=1.0, FLIP=1.0))
 
 
 def test_the_generator_decides():
-    assert drawn(90, 120, PAPER, 20, seed=3) == drawn(90, 120, PAPER, 20, seed=3)
-    assert drawn(90, 120, PAPER, 20, seed=3) != drawn(90, 120, PAPER, 20, seed=4)
+    assert drawn(90, 120, 20, seed=3) == drawn(90, 120, 20, seed=3)
+    assert drawn(90, 120, 20, seed=3) != drawn(90, 120, 20, seed=4)
     image = tiny.picture(20, 20)[None]
-    always = Views(jitter=1, blur=1)
-    first, same, other = (change_colours(image, always, tiny.generator(seed)) for seed in (3, 3, 4))
+    first, same, other = (
+        changed(image, tiny.generator(seed), JITTER=1.0, BLUR=1.0) for seed in (3, 3, 4)
+    )
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
@@ -86,7 +107,7 @@ def test_the_generator_decides():
 @pytest.mark.parametrize("size", [(40, 40), (40, 61), (61, 40)])
 def test_source_inverts_cut(size):
     image = coordinates(*size)
-    for view in drawn(*size, Views(crop=0.3, flip=0.5), 20):
+    for view in drawn(*size, 20, CROP=0.3):
         part = view.cut(image)[0]
         assert part.shape == (2, view.height, view.width)
         rows = (torch.arange(view.height) + 0.5) / view.height
@@ -102,8 +123,19 @@ def test_the_entire_picture():
     assert torch.equal(entire(image).cut(image), image)
 
 
-NOTHING = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
+@pytest.mark.parametrize(("size", "square"), [((9, 20), (0, 5, 9)), ((21, 8), (6, 0, 8))])
+def test_the_square_in_the_middle(size, square):
+    top, left, side = square
+    assert central_square(torch.zeros(1, 3, *size)) == View(top, left, side, side)
+
+
 SPANS = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
+
+
+def only(name: str) -> dict[str, float]:
+    """Constants with which one change of colours always happens, and nothing else."""
+    spans = {other.upper(): span if other == name else 0.0 for other, span in SPANS.items()}
+    return {"JITTER": 1.0, "BLUR": 0.0, **spans}
 
 
 def probe() -> torch.Tensor:
@@ -114,16 +146,15 @@ def probe() -> torch.Tensor:
 def found_factor(name: str, seed: int) -> float:
     """The factor that a seed draws for one change, read off what it does to a picture."""
     image = probe()
-    settings = Views(jitter=1, blur=0, **{**NOTHING, name: SPANS[name]})
-    changed = change_colours(image, settings, tiny.generator(seed))
-    grey = reference.rgb_to_grayscale(changed), reference.rgb_to_grayscale(image)
+    result = changed(image, tiny.generator(seed), **only(name))
+    grey = reference.rgb_to_grayscale(result), reference.rgb_to_grayscale(image)
     if name == "brightness":
-        return float((changed / image).mean())
+        return float((result / image).mean())
     if name == "contrast":
-        return float(changed.std() / image.std())
+        return float(result.std() / image.std())
     if name == "saturation":
-        return float((changed - grey[0]).norm() / (image - grey[1]).norm())
-    before, after = (colorsys.rgb_to_hsv(*x[0, :, 5, 5].tolist())[0] for x in (image, changed))
+        return float((result - grey[0]).norm() / (image - grey[1]).norm())
+    before, after = (colorsys.rgb_to_hsv(*x[0, :, 5, 5].tolist())[0] for x in (image, result))
     return (after - before + 0.5) % 1 - 0.5
 
 
@@ -139,10 +170,9 @@ CHANGES = {
 def test_each_change_is_torchvisions(name):
     for seed in range(6):
         factor = found_factor(name, seed)
-        settings = Views(jitter=1, blur=0, **{**NOTHING, name: SPANS[name]})
-        changed = change_colours(probe(), settings, tiny.generator(seed))
+        found = changed(probe(), tiny.generator(seed), **only(name))
         expected = CHANGES[name](probe(), factor)
-        torch.testing.assert_close(changed, expected, atol=3e-4, rtol=0)
+        torch.testing.assert_close(found, expected, atol=3e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
@@ -160,13 +190,13 @@ def test_all_changes_come_in_a_random_order():
     orders = []
     for seed in range(6):
         factors = {name: found_factor(name, seed) for name in CHANGES}
-        changed = change_colours(image, Views(jitter=1, blur=0, **SPANS), tiny.generator(seed))
+        found = changed(image, tiny.generator(seed), JITTER=1.0, BLUR=0.0)
 
-        def error(order, factors=factors, changed=changed):
+        def error(order, factors=factors, found=found):
             result = image
             for name in order:
                 result = CHANGES[name](result, factors[name])
-            return float((result - changed).abs().max())
+            return float((result - found).abs().max())
 
         best = min(itertools.permutations(CHANGES), key=error)
         assert error(best) < 2e-3
@@ -179,17 +209,17 @@ def test_blur_is_a_gaussian_of_three_pixels():
     point = torch.zeros(1, 3, 9, 9, dtype=torch.float64)
     point[..., 4, 4] = 1
     image = tiny.picture(12, 15).double()[None]
-    settings = Views(jitter=0, blur=1)
+    always = {"JITTER": 0.0, "BLUR": 1.0}
     deviations = []
     for seed in range(200):
-        spot = change_colours(point, settings, tiny.generator(seed))[0, 0]
+        spot = changed(point, tiny.generator(seed), **always)[0, 0]
         assert float(spot.sum()) == pytest.approx(1)
         assert float(spot[2].abs().sum() + spot[6].abs().sum()) == 0
         beside = float(spot[4, 3] / spot[4, 4])  # exp(-1 / (2 · deviation²))
         deviation = math.sqrt(-1 / (2 * math.log(max(beside, 1e-300))))
         deviations.append(deviation)
         if seed < 10:
-            blurred = change_colours(image, settings, tiny.generator(seed))
+            blurred = changed(image, tiny.generator(seed), **always)
             expected = reference.gaussian_blur(image, [3, 3], [deviation, deviation])
             torch.testing.assert_close(blurred, expected, atol=1e-5, rtol=0)
     spread(deviations, 0.1 - 1e-3, 2 + 1e-3)
@@ -197,16 +227,15 @@ def test_blur_is_a_gaussian_of_three_pixels():
 
 def test_chances_of_jitter_and_blur():
     random, image = tiny.generator(0), tiny.picture(6, 6)[None]
-    only = {"jitter": Views(jitter=0.5, blur=0), "blur": Views(jitter=0, blur=0.2)}
-    for name, chance in (("jitter", 0.5), ("blur", 0.2)):
-        kept = [change_colours(image, only[name], random) is image for _ in range(1000)]
-        assert abs(1 - np.mean(kept) - chance) < 0.05, name
+    for other, chance in (("BLUR", 0.5), ("JITTER", 0.2)):
+        kept = [changed(image, random, **{other: 0.0}) is image for _ in range(1000)]
+        assert abs(1 - np.mean(kept) - chance) < 0.05, other
 
 
 def test_colours_stay_in_range():
     random = tiny.generator(0)
     image = torch.rand(1, 3, 8, 8, generator=random)
     for _ in range(50):
-        changed = change_colours(image, Views(jitter=1, blur=1), random)
-        assert float(changed.min()) >= 0
-        assert float(changed.max()) <= 1
+        found = changed(image, random, JITTER=1.0, BLUR=1.0)
+        assert float(found.min()) >= 0
+        assert float(found.max()) <= 1

@@ -27,8 +27,8 @@ class Pace:
             steps: of each pair, by name.
             clock: tells seconds.
         """
-        self._steps, self._clock = dict(steps), clock
-        self._left = {name: float(count) for name, count in steps.items()}
+        self._steps, self._clock = {name: _work(count) for name, count in steps.items()}, clock
+        self._left = {name: float(count) for name, count in self._steps.items()}
         self._worked = 0.0
         self._pairs_worked = 0.0
         self._begun: float | None = None
@@ -46,9 +46,10 @@ class Pace:
             if self._begun is None:
                 self._begun = self._clock()
             # Begun again after its worker was lost: what the loss undid is done twice.
-            self._steps[event.name] = event.steps
-            self._left[event.name] = float(event.steps - event.step)
-            self.running[event.name] = (event.step, event.steps)
+            steps = _work(event.steps)
+            self._steps[event.name] = steps
+            self._left[event.name] = float(steps - event.step)
+            self.running[event.name] = (event.step, steps)
         elif isinstance(event, Stepped):
             self._advance(event.name, event.step)
         elif isinstance(event, Ended):
@@ -92,3 +93,8 @@ class Pace:
     def seconds(self) -> float:
         """Since the first pair began."""
         return 0.0 if self._begun is None else self._clock() - self._begun
+
+
+def _work(steps: int) -> int:
+    """What a pair takes: without steps, about what one step takes."""
+    return max(1, steps)

@@ -31,7 +31,7 @@ class Pair:
         structure: the picture that gives layout, pose and shapes.
         appearance: the picture that gives the look.
         settings: what differs from the settings of the run, for this pair alone; dotted names
-            (`objective.local.weight`) reach into groups.
+            (`objective.nearest`) reach into groups.
     """
 
     name: str

@@ -1,0 +1,67 @@
+"""The figure of docs/method.md: one pair on its way through the method.
+
+    python benchmarks/method_figure.py datasets/samples/fur --output docs/images/method.png
+
+Paints the pair with the preset `default`. Side by side stand the structure image, the appearance image,
+the toned picture, the painting at its own size, and the output.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from command import run_command
+from PIL import Image
+
+from splice.device import find_device
+from splice.features import FrozenViT
+from splice.images import to_pil
+from splice.painting import Painting
+from splice.pairs import plan_pairs
+from splice.presets import load_preset
+from splice.run import read_at_most
+from splice.transfer import Transfer
+from splice.visualize import labelled_grid
+
+HEIGHT = 300
+"""Of the pictures, in pixels."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is drawn, and where to."""
+
+    pair: Path
+    """A pair folder, with A/ and B/."""
+
+    output: Path = Path("docs/images/method.png")
+    """The figure."""
+
+    steps: int = 500
+    """Of the painting."""
+
+
+def main(options: Options) -> None:
+    """Paints the pair and writes the figure."""
+    (pair,) = plan_pairs(options.pair).pairs
+    settings = load_preset("default", {"steps": options.steps})
+    device = find_device(settings.device)
+    structure, appearance = (read_at_most(file, 1024) for file in (pair.structure, pair.appearance))
+    transfer = Transfer(structure, appearance, settings, FrozenViT.load(device=device), device)
+    for step in transfer.steps():
+        print(f"\rstep {step.step} of {step.steps}", end="", flush=True)
+    print()
+    assert isinstance(transfer.method, Painting)
+    toned = transfer.method.ground.toned[0]
+    shown = [structure, appearance, toned, transfer.picture(), transfer.output()]
+    cells = [_scaled(to_pil(each.detach().cpu())) for each in shown]
+    labels = ("structure", "appearance", "tones", "painting", "output")
+    labelled_grid([cells], labels).save(options.output)
+
+
+def _scaled(picture: Image.Image) -> Image.Image:
+    width = round(picture.width * HEIGHT / picture.height)
+    return picture.resize((width, HEIGHT), Image.Resampling.LANCZOS)
+
+
+if __name__ == "__main__":
+    run_command(main, Options)
