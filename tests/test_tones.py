@@ -130,6 +130,12 @@ def test_moments_of_patches_are_those_of_a_loop(grid, size):
 # The whole map.
 
 
+@pytest.fixture
+def own_pixels(monkeypatch) -> None:
+    """Each pixel has its own parts' map alone: no window brings maps to edges."""
+    monkeypatch.setattr(tones, "RADIUS", 0)
+
+
 def halves(image: Tensor) -> tuple[Tensor, Tensor]:
     """Colours of the left and of the right half."""
     left, right = image[0].double().chunk(2, -1)
@@ -154,10 +160,11 @@ def picture(seed: int, contrast: float = 0.1) -> Tensor:
     return (F.interpolate(middles, size=(16, 32)) + grain).clamp(0, 1)
 
 
+@pytest.mark.usefixtures("own_pixels")
 def test_each_part_gets_the_colours_of_the_part_that_means_the_same():
     """Mean and covariance of the other half, in float64 from the pixels; no pixel is clipped."""
     structure, appearance = picture(1, 0.04), picture(2, 0.05)
-    settings = Tones(parts=2, softness=0.3, radius=0, strongest=100)
+    settings = Tones(parts=2, softness=0.3, strongest=100)
     found = toned(structure, appearance, crossed(), settings)
     assert 0 < float(found.min()) < float(found.max()) < 1
     # Eigenvalues of the floor, 3e-4, are a tenth of those of the colours.
@@ -167,10 +174,11 @@ def test_each_part_gets_the_colours_of_the_part_that_means_the_same():
         assert np.abs(apart).max() < 0.15 * np.trace(np.cov(theirs.T.numpy()))
 
 
+@pytest.mark.usefixtures("own_pixels")
 def test_the_part_s_map_is_the_closed_form():
     """T (x - mean) + the mean of the other, T of least displacement, from the pixels in float64."""
     structure, appearance = picture(1, 0.04), picture(2, 0.05)
-    settings = Tones(parts=2, softness=0.3, radius=0, strongest=100)
+    settings = Tones(parts=2, softness=0.3, strongest=100)
     found = toned(structure, appearance, crossed(), settings)
 
     def root(matrix: np.ndarray) -> np.ndarray:
@@ -187,11 +195,12 @@ def test_the_part_s_map_is_the_closed_form():
         np.testing.assert_allclose(ours.numpy(), expected, atol=1e-4)
 
 
+@pytest.mark.usefixtures("own_pixels")
 @pytest.mark.parametrize(("contrast", "gain"), [((0.08, 0.0), 0.2), ((0.005, 0.1), 1.5)])
 def test_contrast_is_neither_lost_nor_blown_up(contrast, gain):
     """A flat appearance image leaves a fifth of it; a strong one adds at most what is said."""
     structure, appearance = picture(1, contrast[0]), picture(2, contrast[1])
-    settings = Tones(parts=2, softness=0.3, radius=0, strongest=1.5)
+    settings = Tones(parts=2, softness=0.3, strongest=1.5)
     found = toned(structure, appearance, crossed(), settings)
     for before, after in zip(halves(structure), halves(found), strict=True):
         changed = (after - after.mean(0)).norm() / (before - before.mean(0)).norm()
@@ -199,16 +208,17 @@ def test_contrast_is_neither_lost_nor_blown_up(contrast, gain):
 
 
 @pytest.mark.parametrize("radius", [0, 3])
-def test_a_picture_in_its_own_colours_is_itself(radius):
+def test_a_picture_in_its_own_colours_is_itself(radius, monkeypatch):
     """Codes are the same within a patch, so that moments of patches are moments of pixels.
 
     What is left is the rounding of float32 in roots of matrices with eigenvalues of 3e-4 and 0.1.
     """
+    monkeypatch.setattr(tones, "RADIUS", radius)
     image = tiny.picture(24, 32, 1)[None]
     codes = torch.randn(1, 8, 3, 4, generator=tiny.generator()).repeat_interleave(8, 2)
     codes = codes.repeat_interleave(8, 3)
     own = Semantics(codes, 10 * torch.eye(12), (3, 4), (3, 4))
-    found = toned(image, image, own, Tones(parts=5, radius=radius))
+    found = toned(image, image, own, Tones(parts=5))
     torch.testing.assert_close(found, image, atol=2e-3, rtol=0)
 
 
@@ -221,8 +231,8 @@ def test_a_picture_like_itself_hardly_changes(vit):
     """As the transformer sees it: a patch has likely neighbours, and parts end within patches."""
     image = tiny.picture(70, 84, 1)[None]
     found = find_semantics(vit, image, image, Meaning(short_side=70, channels=8, radius=2))
-    result = toned(image, image, found, Tones(parts=6, radius=2))
-    other = toned(image, 1 - image, found, Tones(parts=6, radius=2))
+    result = toned(image, image, found, Tones(parts=6))
+    other = toned(image, 1 - image, found, Tones(parts=6))
     assert (result - image).abs().mean() < 0.05
     assert (other - image).abs().mean() > 4 * (result - image).abs().mean()
 
@@ -230,7 +240,7 @@ def test_a_picture_like_itself_hardly_changes(vit):
 def test_tones_are_the_seeds(vit):
     pair = tiny.picture(56, 66, 1)[None], tiny.picture(60, 50, 2)[None]
     found = find_semantics(vit, *pair, Meaning(short_side=56, channels=8, radius=2))
-    settings = Tones(parts=6, radius=2)
+    settings = Tones(parts=6)
     first, same, other = (toned(*pair, found, settings, seed) for seed in (1, 1, 2))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)

@@ -123,7 +123,7 @@ def settings(**changes: Any) -> Settings:
         "precision": "fp32",
         "seen": {"short_side": SIDE, "coarse_short_side": SIDE - PATCH},
         "meaning": {"short_side": SIDE, "channels": 8, "radius": 2},
-        "tones": {"parts": 6, "radius": 2},
+        "tones": {"parts": 6},
         "objective": OBJECTIVE,
     }
     return Settings.model_validate(merged(small, changes))
