@@ -10,7 +10,7 @@ import torch
 from splice.errors import RunError
 from splice.settings import MAX_SIZE, MIN_SIZE, Settings
 
-FIXED_BYTES = 1_250_000_000
+FIXED_BYTES = 1_400_000_000
 """What a run takes whatever its size: libraries, the backbone and its features."""
 
 BYTES_DELIVERED = 150

@@ -19,6 +19,9 @@ from splice.precision import autocast_of
 from splice.section import factor_at
 from splice.settings import Settings
 
+BETA2 = 0.99
+"""Decay of Adam's mean of squares, as in the paper."""
+
 HALF_PRECISION_SCALE = 2.0**12
 """Float16 rounds gradients of single pixels to nothing unless the loss is scaled up."""
 
@@ -52,7 +55,7 @@ class Painter:
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = [weight.detach().clone() for weight in self.network.parameters()]
-        self.adam = Adam(self.network.parameters(), self.optimiser.beta1, self.optimiser.beta2)
+        self.adam = Adam(self.network.parameters(), self.optimiser.beta1, BETA2)
         self.waits = device.type != "cuda"
 
     def paint(

@@ -22,7 +22,16 @@ Weight = Annotated[float, Field(ge=0)]
 """How much a term of the objective counts; 0 leaves it out."""
 
 PAPER_TERMS = ("appearance", "structure", "identity")
-PAINTING_TERMS = ("appearance", "structure", "nearest", "colour", "edges", "gamut", "palette")
+PAINTING_TERMS = (
+    "appearance",
+    "structure",
+    "nearest",
+    "colour",
+    "edges",
+    "gamut",
+    "palette",
+    "change",
+)
 
 
 class Meaning(Section):
@@ -102,6 +111,9 @@ class Objective(Section):
     edges: Weight = Field(default=1.0, description="outlines of the structure image")
     gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
     palette: Weight = Field(default=2.5, description="colours of each part, as often as they occur")
+    change: Weight = Field(
+        default=3.0, description="total variation of the change: detail of the photograph stays"
+    )
     cls_depths: Depths = Field(
         default=(0.25, 0.5, 0.75, 1.0), description="blocks whose [CLS] is compared"
     )
@@ -122,7 +134,6 @@ class Optimiser(Section):
         description="factors of the step size over the run",
     )
     beta1: float = Field(default=0.5, ge=0, lt=1, description="decay of the gradient's mean")
-    beta2: float = Field(default=0.99, ge=0, lt=1, description="decay of the gradient's square")
 
 
 def _size(value: Any) -> Any:

@@ -15,7 +15,7 @@ RATES = ((0.0, 0.2), (0.5, 1.0), (1.0, 0.1))
 
 
 def make(seed: int = 0, average: float = 0.9, **optimiser) -> Painter:
-    values = {"learning_rate": 2e-3, "beta1": 0.5, "beta2": 0.99, "schedule": RATES, **optimiser}
+    values = {"learning_rate": 2e-3, "beta1": 0.5, "schedule": RATES, **optimiser}
     generator = {"average": average, "skip": 8, "reach": 4.0}
     return Painter(3, tiny.settings(seed=seed, generator=generator, optimiser=values), CPU)
 

@@ -148,6 +148,8 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
     between = squares(similarity(ours.keys[4]), similarity(resized.keys[4]))
     nearest, colour = patches(vit, twin, look, part, seen)
     edges = objective.edge_term(output, twin.structure, ground.outlines, 1)
+    change = (output - ground.toned).double()
+    down, right = change[:, :, 1:] - change[:, :, :-1], change[..., 1:] - change[..., :-1]
     return {
         "appearance": 3.0 * sum(cls) / 4,
         "structure": 1.5 * apart / between,
@@ -156,6 +158,7 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
         "edges": 1.0 * edges.item(),
         "gamut": 10.0 * gamut_term(output, gamut_of(twin.appearance)).item(),
         "palette": 5.0 * palette_term(output, ground.palettes).item(),
+        "change": 3.0 * (down.abs().mean() + right.abs().mean()).item(),
     }
 
 

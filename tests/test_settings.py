@@ -62,11 +62,7 @@ def test_the_paper_preset_is_the_paper():
     assert paper.method == "paper"
     assert objective.cls_depths == (1.0,)
     assert paper.seen.short_side == 224
-    assert (paper.optimiser.learning_rate, paper.optimiser.beta1, paper.optimiser.beta2) == (
-        2e-3,
-        0.0,
-        0.99,
-    )
+    assert (paper.optimiser.learning_rate, paper.optimiser.beta1) == (2e-3, 0.0)
     assert paper.optimiser.schedule == ((0.0, 1.0),)
     # Weights are averaged by the default method alone.
     assert paper.generator.average == 0

@@ -112,6 +112,7 @@ OBJECTIVE: dict[str, float] = {
     "edges": 1.0,
     "gamut": 10.0,
     "palette": 5.0,
+    "change": 3.0,
 }
 """All terms of the default method, whatever the defaults are tuned to."""
 
