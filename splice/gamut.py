@@ -37,7 +37,7 @@ def gamut_of(
     lattice = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).flatten(0, 2)
     far = [
         torch.cdist(part, colours).topk(RANK, largest=False).values[:, -1]
-        for part in lattice.split(2048)
+        for part in lattice.split(256)
     ]
     return (torch.cat(far) - NEAR).clamp_min(0).view(1, 1, CELLS, CELLS, CELLS)
 

@@ -129,6 +129,10 @@ class Painting:
         self._looks.clear()
         self.__dict__.pop("wanted", None)
 
+    def spare(self, vit: FrozenViT) -> None:
+        """Looks with the same model, which takes less memory, from now on."""
+        self.first_vit, self.vit = self.first_vit.spared(), vit
+
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the generator is given."""
         return self.ground.inputs[:, :, top:bottom]

@@ -66,6 +66,10 @@ class Published:
         self.vit = vit
         self._entire.clear()
 
+    def spare(self, vit: FrozenViT) -> None:
+        """Looks with the same model, which takes less memory, from now on."""
+        self.vit = vit
+
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 3 rows width"]:
         """Rows of what the generator is given: the structure image."""
         return self.images["structure"][:, :, top:bottom]

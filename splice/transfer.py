@@ -137,11 +137,6 @@ class Transfer:
             steps, note, self._note = self.settings.steps, self._note, ""
             yield Step(self.step, steps, losses, seconds, learnt, precision, note)
 
-    @property
-    def progress(self) -> float:
-        """How much of the run is done, in [0, 1]."""
-        return self.step / self.settings.steps
-
     @torch.no_grad()
     def picture(self) -> Float[Tensor, "3 height width"]:
         """The structure image painted with the averaged weights, in [0, 1], at the painting's size.
@@ -203,7 +198,7 @@ class Transfer:
         """From now on, parts are computed twice rather than kept, and pictures seen one by one."""
         self.sparing = True
         self.full_vit = self.full_vit.spared()
-        self.method.vit = self.full_vit.at_precision(self.dtype)
+        self.method.spare(self.full_vit.at_precision(self.dtype))
         if hasattr(self, "painter"):
             self.painter.network.sparing = True
         let_go(self.device)

@@ -46,18 +46,6 @@ class View:
         return self.top + rows * self.height, self.left + columns * self.width
 
 
-def entire(image: Float[Tensor, "batch channels height width"]) -> View:
-    """The view that leaves nothing out and changes nothing."""
-    return View(0, 0, image.shape[-2], image.shape[-1])
-
-
-def central_square(image: Float[Tensor, "batch channels rows columns"]) -> View:
-    """The largest square in the middle of an image."""
-    height, width = image.shape[-2:]
-    side = min(height, width)
-    return View((height - side) // 2, (width - side) // 2, side, side)
-
-
 def draw_view(height: int, width: int, generator: torch.Generator) -> View:
     """A random square crop, mirrored half of the time.
 

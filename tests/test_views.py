@@ -13,7 +13,7 @@ import torch
 from torchvision.transforms.v2 import functional as reference
 
 from splice import views
-from splice.views import View, central_square, change_colours, draw_view, entire
+from splice.views import View, change_colours, draw_view
 
 
 def coordinates(height: int, width: int) -> torch.Tensor:
@@ -116,17 +116,6 @@ def test_source_inverts_cut(size):
         top, left = view.source(rows, columns)
         torch.testing.assert_close(top, part[0].flatten())
         torch.testing.assert_close(left, part[1].flatten())
-
-
-def test_the_entire_picture():
-    image = tiny.picture(13, 29)[None]
-    assert torch.equal(entire(image).cut(image), image)
-
-
-@pytest.mark.parametrize(("size", "square"), [((9, 20), (0, 5, 9)), ((21, 8), (6, 0, 8))])
-def test_the_square_in_the_middle(size, square):
-    top, left, side = square
-    assert central_square(torch.zeros(1, 3, *size)) == View(top, left, side, side)
 
 
 SPANS = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1}
