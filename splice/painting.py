@@ -83,7 +83,6 @@ class Wanted:
         similarity_scale: likewise of self-similarities.
         tokens: its patch tokens, by block.
         colours: mean colours of the patches.
-        likeness: in meaning, of the structure image's patches and these.
         matches: how much each of the structure image's patches wants each of these.
         gamut: which colours it has.
     """
@@ -93,7 +92,6 @@ class Wanted:
     similarity_scale: Float[Tensor, ""]
     tokens: Mapping[int, Float[Tensor, "patches width"]]
     colours: Float[Tensor, "patches 3"]
-    likeness: Float[Tensor, "structure_patches patches"]
     matches: Float[Tensor, "structure_patches patches"]
     gamut: Float[Tensor, "1 1 cells cells cells"]
 
@@ -179,7 +177,7 @@ class Painting:
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms on patches: their tokens in look, and their colours."""
         wanted, counts = self.wanted, self.ground.counts[look.patches]
-        likeness = wanted.likeness[look.patches]
+        likeness = self.ground.semantics.likeness[look.patches]
         mass = (counts[:, None] * wanted.matches[look.patches]).sum(0)
         colours = F.interpolate(output, size=seen.grid, mode="area")[0].flatten(1).T
         looks, hues = [], []
@@ -246,7 +244,6 @@ class Painting:
             _or_one(between),
             {block: tokens[0].float() for block, tokens in large.tokens.items()},
             F.interpolate(self.appearance, size=large.grid, mode="area")[0].flatten(1).T,
-            semantics.likeness,
             torch.softmax(semantics.likeness / MATCHES_TEMPERATURE, 1),
             gamut_of(self.appearance),
         )
