@@ -51,20 +51,20 @@ def _window_functions(
 ) -> tuple[Tensor, list[Tensor]]:
     """Offset and slopes of the affine functions of the guide, the mean of all windows of a pixel."""
     fine = _resized(coarse, guide.shape[-2:])
-    mean_guide, mean_fine = _window_mean(guide, radius), _window_mean(fine, radius)
+    mean_guide, mean_fine = window_mean(guide, radius), window_mean(fine, radius)
     variance = {
-        (i, j): _window_mean(guide[:, i : i + 1] * guide[:, j : j + 1], radius)
+        (i, j): window_mean(guide[:, i : i + 1] * guide[:, j : j + 1], radius)
         - mean_guide[:, i : i + 1] * mean_guide[:, j : j + 1]
         + (tolerance if i == j else 0)
         for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
     }
     covariance = [
-        _window_mean(guide[:, i : i + 1] * fine, radius) - mean_guide[:, i : i + 1] * mean_fine
+        window_mean(guide[:, i : i + 1] * fine, radius) - mean_guide[:, i : i + 1] * mean_fine
         for i in range(3)
     ]
     slopes = _solve_symmetric(variance, covariance)
     offset = mean_fine - sum(slopes[i] * mean_guide[:, i : i + 1] for i in range(3))
-    return _window_mean(offset, radius), [_window_mean(slope, radius) for slope in slopes]
+    return window_mean(offset, radius), [window_mean(slope, radius) for slope in slopes]
 
 
 def _applied(offset: Tensor, slopes: Sequence[Tensor], guide: Tensor) -> Tensor:
@@ -93,7 +93,10 @@ def _resized(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def _window_mean(x: Tensor, radius: int) -> Tensor:
+def window_mean(
+    x: Float[Tensor, "1 channels height width"], radius: int
+) -> Float[Tensor, "1 channels height width"]:
+    """Means of the square windows around all pixels of a picture that is mirrored at its borders."""
     # A row and a column of equal weights, one after the other, instead of all of the window at once.
     padded, channels, side = F.pad(x, (radius,) * 4, mode="reflect"), x.shape[1], 2 * radius + 1
     row = x.new_full((channels, 1, 1, side), 1 / side)

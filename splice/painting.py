@@ -20,11 +20,12 @@ from splice import objective
 from splice.clusters import k_means, nearest_centre
 from splice.features import Features, FrozenViT, self_similarity
 from splice.gamut import gamut_of, gamut_term
+from splice.light import Light, applied
 from splice.looks import Look, draw_looks
 from splice.palette import Palettes, find_palettes, palette_term
 from splice.semantics import LONG_SIDE, Semantics, find_semantics
 from splice.settings import Settings
-from splice.tones import toned
+from splice.tones import find_parts, freedom, tone_maps
 
 Paint = Callable[[list[Tensor]], list[Tensor]]
 """What the generator paints for inputs."""
@@ -57,7 +58,10 @@ class Ground:
 
     Attributes:
         semantics: of the pair.
-        toned: the structure image in the colours of the appearance image, in [0, 1].
+        maps: affine maps of the structure image's colours that give it the appearance image's.
+        toned: the structure image in those colours, in [0, 1].
+        light: what of a change is a local affine function of the structure image.
+        freedom: where other changes are let through, in [0, 1].
         inputs: what the generator is given; the last three channels are the toned picture's logits.
         outlines: where meaning changes in the structure image, in [0, 1].
         counts: how much each patch of the structure image counts; mean 1.
@@ -65,7 +69,10 @@ class Ground:
     """
 
     semantics: Semantics
+    maps: Float[Tensor, "1 12 height width"]
     toned: Float[Tensor, "1 3 height width"]
+    light: Light
+    freedom: Float[Tensor, "1 1 height width"]
     inputs: Float[Tensor, "1 inputs height width"]
     outlines: Float[Tensor, "1 1 height width"]
     counts: Float[Tensor, " structure_patches"]
@@ -147,7 +154,7 @@ class Painting:
             paint: what the generator paints for inputs.
         """
         weights, look = self.settings.objective, self.draw(step)
-        output = paint([self.ground.inputs])[0]
+        output = self.finished(paint([self.ground.inputs])[0])
         seen = self._look(look.view.cut(output), look.short_side)
         terms = {
             "appearance": self._appearance(seen),
@@ -161,9 +168,47 @@ class Painting:
             ),
             "gamut": gamut_term(output, self.wanted.gamut),
             "palette": palette_term(output, self.ground.palettes),
-            "change": objective.change_term(output, self.ground.toned),
+            "change": objective.change_term(output, self.ground.toned, self.ground.freedom),
         }
         return {name: getattr(weights, name) * value for name, value in terms.items()}
+
+    def finished(
+        self, painted: Float[Tensor, "1 3 height width"]
+    ) -> Float[Tensor, "1 3 height width"]:
+        """What the generator painted, as far as it is light, and texture where that is free.
+
+        The toned picture and the change that was painted over it: of this the part that a local affine
+        function of the structure image tells, and of the rest as much as the appearance image asks for.
+        """
+        light, _, texture = self._changes(painted)
+        return (self.ground.toned + light + texture).clamp(0, 1)
+
+    def delivered(
+        self,
+        painted: Float[Tensor, "1 3 height width"],
+        photograph: Float[Tensor, "1 3 rows columns"],
+    ) -> Float[Tensor, "1 3 rows columns"]:
+        """The same at any size, as sharp as the photograph: affine maps of colours know no size.
+
+        Args:
+            painted: by the generator, in [0, 1].
+            photograph: the structure image at the wanted size.
+        """
+        if photograph.shape == painted.shape:
+            return self.finished(painted)
+        _, maps, texture = self._changes(painted)
+        result = applied(self.ground.maps, photograph).clamp_(0, 1)
+        result += applied(maps, photograph)
+        result += F.interpolate(texture, size=photograph.shape[-2:], mode="bicubic")
+        return result.clamp_(0, 1)
+
+    def _changes(self, painted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The change of light, the maps that tell it, and the free texture."""
+        ground = self.ground
+        change = painted - ground.toned.clamp(DARKEST, 1 - DARKEST)
+        maps = ground.light.maps(change)
+        light = applied(maps, self.structure)
+        return light, maps, ground.freedom * (change - light)
 
     def _appearance(self, seen: Features) -> Float[Tensor, ""]:
         wanted = self.wanted
@@ -194,20 +239,25 @@ class Painting:
         """What the generator paints over and is given."""
         settings, structure = self.settings, self.structure
         semantics = find_semantics(self.first_vit, structure, self.appearance, settings.meaning)
-        painted_over = toned(structure, self.appearance, semantics, settings.tones, settings.seed)
+        parts = find_parts(semantics, settings.tones, settings.seed)
+        maps = tone_maps(structure, self.appearance, semantics, parts, settings.tones.strongest)
+        toned = applied(maps, structure).clamp(0, 1)
         random = torch.Generator().manual_seed(settings.seed)
         noise = torch.randn(1, NOISE_CHANNELS, *structure.shape[-2:], generator=random)
         inputs = [
             4 * (structure - 0.5),
             semantics.codes[:, :CODES],
             NOISE * noise.to(structure),
-            torch.logit(painted_over.clamp(DARKEST, 1 - DARKEST)),
+            torch.logit(toned.clamp(DARKEST, 1 - DARKEST)),
         ]
         codes = semantics.patch_codes(semantics.codes.shape[1])
         groups = nearest_centre(codes, k_means(codes, GROUPS, random))
         return Ground(
             semantics,
-            painted_over,
+            maps,
+            toned,
+            Light(structure),
+            freedom(self.appearance, toned, semantics, parts),
             torch.cat(inputs, 1).contiguous(memory_format=torch.channels_last),
             objective.outlines_of(semantics.codes[:, :OUTLINE_CODES], self._outline_radius),
             objective.even_counts(groups, settings.objective.evenness),

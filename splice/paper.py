@@ -74,6 +74,14 @@ class Published:
         """Rows of what the generator is given: the structure image."""
         return self.images["structure"][:, :, top:bottom]
 
+    def finished(self, painted: Image) -> Image:
+        """What the generator painted is the picture."""
+        return painted
+
+    def delivered(self, painted: Image, photograph: Image) -> Image:
+        """Likewise: it is painted at the wanted size."""
+        return painted
+
     def kind(self, step: int) -> str:
         """What a step (from 0) does, in words."""
         return "views" if step % ENTIRE_EVERY else "views and the entire pair"

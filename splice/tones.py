@@ -2,8 +2,10 @@
 
 It takes a fraction of a second, keeps every detail of the photograph, and is what the generator paints
 over. Soft parts of the structure image get the colours of the patches of the appearance image that mean
-the same, each part by one affine map of its colours.
+the same, each part by one affine map of its colours. The same parts tell where texture is lacking.
 """
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -24,61 +26,108 @@ SAMPLES = 6_000
 FLOOR = 3e-4
 """Variance that is added to all colours, about that of rounding and of a sensor's noise."""
 
-WEAKEST = 0.2
+WEAKEST = 0.1
 """Least gain of a part's contrast: a part never becomes flat."""
 
-RADIUS = 8
+RADIUS = 12
 """Of the window that brings maps to edges, in pixels."""
 
 PATCH_PIXELS = 8
-"""Along a patch of the appearance image, where the moments of its colours are taken."""
+"""Along a patch, where the moments of its colours are taken."""
+
+LITTLE, MUCH = 0.035, 0.1
+"""Deviations of colours by which texture that is lacking begins to count, and counts in full."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Soft parts of the structure image, and where each has its looks from.
+
+    Attributes:
+        members: how much each pixel belongs to each part; the sum over parts is 1.
+        places: the structure image's patches of each part, as shares whose sum is 1.
+        sources: the appearance image's patches that mean the same, as such shares.
+    """
+
+    members: Float[Tensor, "1 parts height width"]
+    places: Float[Tensor, "parts structure_patches"]
+    sources: Float[Tensor, "parts appearance_patches"]
 
 
 @torch.no_grad()
-def toned(
+def find_parts(semantics: Semantics, settings: Tones, seed: int = 0) -> Parts:
+    """The parts of a pair."""
+    members = soft_parts(semantics, settings, seed)
+    places = F.interpolate(members, size=semantics.structure_grid, mode="area")[0].flatten(1)
+    places = places / places.sum(1, keepdim=True).clamp_min(1e-6)
+    return Parts(
+        members, places, places @ torch.softmax(semantics.likeness / settings.temperature, 1)
+    )
+
+
+@torch.no_grad()
+def tone_maps(
     structure: Float[Tensor, "1 3 height width"],
     appearance: Float[Tensor, "1 3 rows columns"],
     semantics: Semantics,
-    settings: Tones,
-    seed: int = 0,
-) -> Float[Tensor, "1 3 height width"]:
-    """The structure image in the colours of the appearance image's parts that mean the same.
+    parts: Parts,
+    strongest: float,
+) -> Float[Tensor, "1 12 height width"]:
+    """Affine maps that give the structure image the colours of the appearance image, part by part.
 
-    Each pixel's colour goes through an affine map, the mean of its parts' maps by its membership. A
-    guided filter gives the maps the structure image's edges, so that none of a cow's map is left in
-    the sky around it.
+    Each pixel's map is the mean of its parts' maps by its membership. A guided filter gives the maps
+    the structure image's edges, so that none of a cow's map is left in the sky around it.
 
     Args:
         structure: the structure image, in [0, 1].
         appearance: the appearance image, in [0, 1].
         semantics: of the pair.
-        settings: how many parts there are, and how far colours may go.
-        seed: of the parts.
+        parts: likewise.
+        strongest: most that a part's contrast is strengthened.
 
     Returns:
-        A picture in [0, 1].
+        Maps as `splice.light.applied` takes them.
     """
-    members = soft_parts(semantics, settings, seed)
-    size = members.shape[-2:]
-    grid = semantics.structure_grid
-    coarse = F.interpolate(members, size=grid, mode="area")[0].flatten(1)
-    likely = torch.softmax(semantics.likeness / settings.temperature, 1)
-    source = coarse @ likely / coarse.sum(1, keepdim=True).clamp_min(1e-6)
     mean, second = patch_moments(appearance, semantics.appearance_grid)
-    wanted = source @ mean
-    covariance = (source @ second.flatten(1)).view(-1, 3, 3) - _outer(wanted)
-    weights, colours = members[0].flatten(1), structure[0].flatten(1).T
+    wanted = parts.sources @ mean
+    covariance = (parts.sources @ second.flatten(1)).view(-1, 3, 3) - _outer(wanted)
+    weights, colours = parts.members[0].flatten(1), structure[0].flatten(1).T
     present = weights @ colours / weights.sum(1, keepdim=True).clamp_min(1e-6)
     squares = torch.einsum("kp,pa,pb->kab", weights, colours, colours)
     own = squares / weights.sum(1)[:, None, None].clamp_min(1e-6) - _outer(present)
     floor = FLOOR * torch.eye(3).to(own)
-    gains = bounded(monge_kantorovich(own + floor, covariance + floor), WEAKEST, settings.strongest)
+    gains = bounded(monge_kantorovich(own + floor, covariance + floor), WEAKEST, strongest)
     offsets = wanted - (gains @ present[..., None])[..., 0]
     maps = torch.cat([gains.flatten(1), offsets], 1).T @ weights
-    maps = maps.reshape(1, 12, *size)
-    maps = guided_upsampling(maps, structure, RADIUS, TOLERANCE)
-    slopes = maps[:, :9].unflatten(1, (3, 3))
-    return (torch.einsum("nijhw,njhw->nihw", slopes, structure) + maps[:, 9:]).clamp(0, 1)
+    maps = maps.reshape(1, 12, *parts.members.shape[-2:])
+    return guided_upsampling(maps, structure, RADIUS, TOLERANCE)
+
+
+@torch.no_grad()
+def freedom(
+    appearance: Float[Tensor, "1 3 rows columns"],
+    toned: Float[Tensor, "1 3 height width"],
+    semantics: Semantics,
+    parts: Parts,
+) -> Float[Tensor, "1 1 height width"]:
+    """Where the appearance image has texture that the toned picture lacks, in [0, 1].
+
+    Deviations of colours in windows of three by three patches are compared, part by part: a zebra's
+    coat has more of it than a toned horse's, a meadow no more than another. 0 where the appearance
+    image has at most `LITTLE` more, 1 where it has `MUCH`.
+    """
+    there = parts.sources @ _local_variance(appearance, semantics.appearance_grid)
+    here = parts.places @ _local_variance(toned, semantics.structure_grid)
+    lacking = (there.sqrt() - here.sqrt() - LITTLE) / (MUCH - LITTLE)
+    return torch.einsum("k,nkhw->nhw", lacking.clamp(0, 1), parts.members)[:, None]
+
+
+def _local_variance(image: Tensor, grid: tuple[int, int]) -> Float[Tensor, " patches"]:
+    """The variance of colours, summed over channels, in the three by three patches around each."""
+    mean, second = patch_moments(image, grid)
+    moments = torch.cat([mean, second.diagonal(dim1=1, dim2=2)], 1).T.reshape(1, 6, *grid)
+    around = F.avg_pool2d(moments, 3, 1, 1, count_include_pad=False)[0].flatten(1)
+    return (around[3:] - around[:3] ** 2).clamp_min(0).sum(0)
 
 
 def soft_parts(

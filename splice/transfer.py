@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.delivery import delivered
 from splice.errors import RunError
 from splice.failures import FailedSteps, Outcome
 from splice.features import FrozenViT
@@ -139,25 +138,27 @@ class Transfer:
 
     @torch.no_grad()
     def picture(self) -> Float[Tensor, "3 height width"]:
-        """The structure image painted with the averaged weights, in [0, 1], at the painting's size.
+        """The structure image painted with the averaged weights, in [0, 1], at the painting's size."""
+        return self.method.finished(self._painted())[0]
 
-        A large one is painted in bands, and so is any once memory is spared.
-        """
+    @torch.no_grad()
+    def output(self) -> Float[Tensor, "3 rows columns"]:
+        """The picture at the size of the structure image that the loop was given, in [0, 1]."""
+        return self.method.delivered(self._painted(), self.large)[0]
+
+    def _painted(self) -> Float[Tensor, "1 3 height width"]:
+        """What the generator paints; a large picture, and any once memory is spared, in bands."""
         height, width = self.structure.shape[-2:]
         read = self.method.inputs
         with self.painter.averaged():
             if not self.sparing and in_one_piece(height, width):
                 try:
-                    return self.painter.paint([read(0, height)], self.dtype)[0][0]
+                    return self.painter.paint([read(0, height)], self.dtype)[0]
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
                 let_go(self.device)
-            return self.painter.paint_in_bands(read, height, width, self.dtype)[0]
-
-    def output(self) -> Float[Tensor, "3 rows columns"]:
-        """The picture at the size of the structure image that the loop was given, in [0, 1]."""
-        return delivered(self.picture()[None], self.structure, self.large)[0]
+            return self.painter.paint_in_bands(read, height, width, self.dtype)
 
     def losses(self) -> dict[str, Float[Tensor, ""]]:
         """The terms of the next step, weighted, and their sum "total"."""
