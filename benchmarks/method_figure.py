@@ -36,7 +36,7 @@ class Options:
     output: Path = Path("docs/images/method.png")
     """The figure."""
 
-    steps: int = 500
+    steps: int = 300
     """Of the painting."""
 
 

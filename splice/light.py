@@ -21,6 +21,9 @@ RADIUS = 2
 TOLERANCE = 1e-4
 """Variance of colour below which a window of the photograph is flat, and all of it changes alike."""
 
+STRONGEST = 1.25
+"""Most that a photograph's finest detail is strengthened: more embosses it and brings out noise."""
+
 Maps = Float[Tensor, "1 12 rows columns"]
 """Slopes from red, green and blue to red, then to green, then to blue; then three offsets."""
 
@@ -65,16 +68,30 @@ def applied(
     maps: Maps, photograph: Float[Tensor, "1 3 height width"]
 ) -> Float[Tensor, "1 3 height width"]:
     """What local affine maps, brought to the size of a photograph, make of its colours."""
-    size = photograph.shape[-2:]
-    # One colour at a time: twelve maps at the size of a large photograph would take much memory.
-    colours = []
-    for colour in range(3):
-        chosen = [3 * colour, 3 * colour + 1, 3 * colour + 2, 9 + colour]
-        fine = maps[:, chosen]
-        if fine.shape[-2:] != size:
-            fine = F.interpolate(fine, size=size, mode="bilinear")
-        colours.append((fine[:, :3] * photograph).sum(1) + fine[:, 3])
-    return torch.stack(colours, 1)
+    return _sloped(maps[:, :9], photograph) + _enlarged(maps[:, 9:], photograph)
+
+
+def detail(
+    maps: Maps, fine: Float[Tensor, "1 3 height width"]
+) -> Float[Tensor, "1 3 height width"]:
+    """What maps make of differences of colours, without their offsets, neither embossed nor noisy.
+
+    Where slopes would make grey differences more than `STRONGEST` times as large, they are less steep.
+    """
+    slopes = maps[:, :9]
+    gain = slopes.unflatten(1, (3, 3)).mean(2).norm(dim=1, keepdim=True) * 3**0.5
+    return _sloped(slopes * (STRONGEST / gain.clamp_min(STRONGEST)), fine)
+
+
+def _sloped(slopes: Float[Tensor, "1 9 rows columns"], colours: Tensor) -> Tensor:
+    # One colour at a time: nine maps at the size of a large photograph would take much memory.
+    each = [(_enlarged(rows, colours) * colours).sum(1) for rows in slopes.split(3, 1)]
+    return torch.stack(each, 1)
+
+
+def _enlarged(maps: Tensor, image: Tensor) -> Tensor:
+    size = image.shape[-2:]
+    return maps if maps.shape[-2:] == size else F.interpolate(maps, size=size, mode="bilinear")
 
 
 def _products(

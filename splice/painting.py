@@ -20,7 +20,7 @@ from splice import objective
 from splice.clusters import k_means, nearest_centre
 from splice.features import Features, FrozenViT, self_similarity
 from splice.gamut import gamut_of, gamut_term
-from splice.light import Light, applied
+from splice.light import Light, applied, detail
 from splice.looks import Look, draw_looks
 from splice.palette import Palettes, find_palettes, palette_term
 from splice.semantics import LONG_SIDE, Semantics, find_semantics
@@ -188,19 +188,24 @@ class Painting:
         painted: Float[Tensor, "1 3 height width"],
         photograph: Float[Tensor, "1 3 rows columns"],
     ) -> Float[Tensor, "1 3 rows columns"]:
-        """The same at any size, as sharp as the photograph: affine maps of colours know no size.
+        """The same, enlarged to the size of a photograph, and as sharp as that.
+
+        What the photograph has that its enlarged small copy has not is added, through the slopes of the
+        maps that made the picture of its colours.
 
         Args:
             painted: by the generator, in [0, 1].
             photograph: the structure image at the wanted size.
         """
-        if photograph.shape == painted.shape:
-            return self.finished(painted)
-        _, maps, texture = self._changes(painted)
-        result = applied(self.ground.maps, photograph).clamp_(0, 1)
-        result += applied(maps, photograph)
-        result += F.interpolate(texture, size=photograph.shape[-2:], mode="bicubic")
-        return result.clamp_(0, 1)
+        picture, size = self.finished(painted), photograph.shape[-2:]
+        if size == picture.shape[-2:]:
+            return picture
+        _, maps, _ = self._changes(painted)
+        maps = self.ground.maps + F.interpolate(maps, size=picture.shape[-2:], mode="bilinear")
+        large, small = (
+            F.interpolate(each, size=size, mode="bicubic") for each in (picture, self.structure)
+        )
+        return large.add_(detail(maps, photograph - small)).clamp_(0, 1)
 
     def _changes(self, painted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The change of light, the maps that tell it, and the free texture."""
