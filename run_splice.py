@@ -2,7 +2,7 @@
 
 import sys
 
-from splice.cli import run_command
+from splice.commands.cli import run_command
 
 if __name__ == "__main__":
     sys.exit(run_command("transfer", sys.argv[1:], "python run_splice.py"))

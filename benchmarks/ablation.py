@@ -27,15 +27,15 @@ from quality import (
     write_text,
 )
 
-from splice.device import find_device
+from splice.backbones.features import FrozenViT
 from splice.errors import InputError
-from splice.evaluation import Evaluation, evaluate
-from splice.features import FrozenViT
-from splice.images import write_atomically
-from splice.pairs import Pair
-from splice.presets import load_preset
-from splice.score_table import as_data, format_markdown, format_text
-from splice.settings import PAINTING_TERMS, PAPER_TERMS, Settings
+from splice.method.settings import PAINTING_TERMS, PAPER_TERMS, Settings
+from splice.pictures.images import write_atomically
+from splice.pictures.pairs import Pair
+from splice.running.device import find_device
+from splice.running.presets import load_preset
+from splice.scores.evaluation import Evaluation, evaluate
+from splice.scores.score_table import as_data, format_markdown, format_text
 
 WHOLE = "whole objective"
 

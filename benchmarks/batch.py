@@ -141,9 +141,9 @@ def plan(manifest: Path) -> dict[str, float]:
     import torch
 
     from splice.batch import plan_batch, settings_of
-    from splice.device import peak_memory
-    from splice.pairs import plan_pairs
-    from splice.settings import Settings
+    from splice.method.settings import Settings
+    from splice.pictures.pairs import plan_pairs
+    from splice.running.device import peak_memory
 
     before = peak_memory(torch.device("cpu"))["process_bytes"]
     settings = Settings()
@@ -163,7 +163,7 @@ def write_picture(path: Path, seed: int) -> None:
     """Smooth blobs of colour."""
     import torch
 
-    from splice.images import write_image
+    from splice.pictures.images import write_image
 
     coarse = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(seed))
     size = (SIDES[1], SIDES[0])

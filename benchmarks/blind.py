@@ -29,8 +29,8 @@ from PIL import Image, ImageDraw, ImageFont
 from quality import find_pairs, write_text
 
 from splice.errors import InputError
-from splice.images import read_image, to_pil, write_atomically
-from splice.pairs import Pair
+from splice.pictures.images import read_image, to_pil, write_atomically
+from splice.pictures.pairs import Pair
 from splice.report.tally import wilson
 
 QUESTION = "Which image best shows the shape of A with the appearance of B?"

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from splice.device import describe_device, find_device, versions
-from splice.features import FrozenViT
+from splice.backbones.features import FrozenViT
+from splice.backbones.precision import autocast_of, precision_of
 from splice.inversion.loop import inversion_steps, represent
 from splice.inversion.prior import NOISE_CHANNELS, DeepImagePrior
 from splice.inversion.settings import FEATURES, InversionSettings
-from splice.precision import autocast_of, precision_of
+from splice.running.device import describe_device, find_device, versions
 
 
 def main() -> None:

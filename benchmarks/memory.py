@@ -68,13 +68,13 @@ def measure(options: Options, size: int) -> dict[str, float]:
     """Some steps of each kind and one picture of that size: bytes / 1e9, and seconds of a mean step."""
     import torch
 
+    from splice.backbones.features import FrozenViT
     from splice.benchmark.steps import kinds_of
-    from splice.device import find_device, peak_memory
-    from splice.features import FrozenViT
-    from splice.images import resize_short_side
-    from splice.memory import needed_memory
-    from splice.presets import load_preset
-    from splice.transfer import Transfer
+    from splice.method.transfer import Transfer
+    from splice.pictures.images import resize_short_side
+    from splice.running.device import find_device, peak_memory
+    from splice.running.memory import needed_memory
+    from splice.running.presets import load_preset
 
     clock = time.perf_counter if options.clock == "wall" else time.process_time
     device = find_device(options.device)

@@ -28,15 +28,15 @@ from contact_sheet import Row, contact_sheet
 from PIL import Image
 from tqdm import tqdm
 
-from splice.device import find_device
+from splice.backbones.features import FrozenViT
 from splice.errors import InputError
-from splice.evaluation import Evaluation, evaluate, find_outputs
-from splice.features import FrozenViT
-from splice.images import read_image, to_pil, write_atomically, write_image
-from splice.metrics import Scores
-from splice.pairs import Pair, plan_pairs
-from splice.presets import load_preset
-from splice.score_table import as_data, format_markdown, format_text
+from splice.pictures.images import read_image, to_pil, write_atomically, write_image
+from splice.pictures.pairs import Pair, plan_pairs
+from splice.running.device import find_device
+from splice.running.presets import load_preset
+from splice.scores.evaluation import Evaluation, evaluate, find_outputs
+from splice.scores.metrics import Scores
+from splice.scores.score_table import as_data, format_markdown, format_text
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def make_outputs(
     pairs: Sequence[Pair], preset: str, changes: Mapping[str, str], seed: int, folder: Path
 ) -> dict[str, Path]:
     """Optimise the pairs into `folder/seed-SEED/SET/ID.png`, except those already made so."""
-    from splice.one_pair import splice_pair
+    from splice.running.one_pair import splice_pair
 
     made: dict[str, Path] = {}
     for pair in tqdm(pairs, desc=f"{preset}, seed {seed}", unit="pair"):

@@ -20,7 +20,7 @@ from pathlib import Path
 from command import run_command
 
 from splice.errors import InputError
-from splice.presets import load_preset
+from splice.running.presets import load_preset
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "datasets" / "samples" / "mountains"
@@ -86,10 +86,10 @@ def start(preset: str) -> dict[str, float]:
     with part("importing torch"):
         import torch  # noqa: F401
     with part("other imports"):
-        from splice.device import find_device
-        from splice.features import FrozenViT
-        from splice.run import choose_size, read_at_most
-        from splice.transfer import Transfer
+        from splice.backbones.features import FrozenViT
+        from splice.method.transfer import Transfer
+        from splice.running.device import find_device
+        from splice.running.run import choose_size, read_at_most
     settings = load_preset(preset)
     files = [next((SAMPLE / side).iterdir()) for side in "AB"]
     device = find_device(settings.device)

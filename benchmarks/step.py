@@ -10,6 +10,6 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from splice.cli import run_command
+    from splice.commands.cli import run_command
 
     sys.exit(run_command("bench", sys.argv[1:], "python benchmarks/step.py"))

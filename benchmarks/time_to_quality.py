@@ -25,19 +25,19 @@ import tyro
 from command import run_command
 from torch import Tensor
 
-from splice.backbones import find_backbone
+from splice.backbones.features import FrozenViT
+from splice.backbones.registry import find_backbone
+from splice.backbones.weights import as_timm, load_vit
 from splice.benchmark.literal import LiteralLoop
 from splice.benchmark.stopwatch import synchronise
-from splice.device import describe_device, find_device, versions
 from splice.errors import InputError
-from splice.features import FrozenViT
-from splice.images import read_image, write_atomically, write_image
-from splice.metrics import BETTER, Judge
-from splice.presets import load_preset
-from splice.run import choose_size, read_at_most
-from splice.settings import Settings
-from splice.transfer import Transfer
-from splice.weights import as_timm, load_vit
+from splice.method.settings import Settings
+from splice.method.transfer import Transfer
+from splice.pictures.images import read_image, write_atomically, write_image
+from splice.running.device import describe_device, find_device, versions
+from splice.running.presets import load_preset
+from splice.running.run import choose_size, read_at_most
+from splice.scores.metrics import BETTER, Judge
 
 SCORES = ("self_sim", "dino_i", "texture", "colour")
 ALL = "all at once"

@@ -8,36 +8,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splice.backbones import Backbone, find_backbone
+    from splice.backbones.features import Features, FrozenViT, self_similarity
+    from splice.backbones.registry import Backbone, find_backbone
     from splice.errors import InputError, RunError, SpliceError
-    from splice.features import Features, FrozenViT, self_similarity
-    from splice.generator import UNet
-    from splice.images import read_image, resize_short_side, to_pil, write_image
     from splice.inversion import InversionSettings, Inverted, invert
-    from splice.metrics import Scores, score
-    from splice.one_pair import splice_pair
-    from splice.pairs import Pair, plan_pairs
-    from splice.presets import load_preset
-    from splice.settings import Settings
-    from splice.transfer import Step, Transfer
-    from splice.views import View
+    from splice.method.generator import UNet
+    from splice.method.settings import Settings
+    from splice.method.transfer import Step, Transfer
+    from splice.method.views import View
+    from splice.pictures.images import read_image, resize_short_side, to_pil, write_image
+    from splice.pictures.pairs import Pair, plan_pairs
+    from splice.running.one_pair import splice_pair
+    from splice.running.presets import load_preset
+    from splice.scores.metrics import Scores, score
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "backbones": ("Backbone", "find_backbone"),
+    "backbones.registry": ("Backbone", "find_backbone"),
     "errors": ("InputError", "RunError", "SpliceError"),
-    "features": ("Features", "FrozenViT", "self_similarity"),
-    "generator": ("UNet",),
-    "images": ("read_image", "resize_short_side", "to_pil", "write_image"),
+    "backbones.features": ("Features", "FrozenViT", "self_similarity"),
+    "method.generator": ("UNet",),
+    "pictures.images": ("read_image", "resize_short_side", "to_pil", "write_image"),
     "inversion": ("InversionSettings", "Inverted", "invert"),
-    "metrics": ("Scores", "score"),
-    "one_pair": ("splice_pair",),
-    "pairs": ("Pair", "plan_pairs"),
-    "presets": ("load_preset",),
-    "settings": ("Settings",),
-    "transfer": ("Step", "Transfer"),
-    "views": ("View",),
+    "scores.metrics": ("Scores", "score"),
+    "running.one_pair": ("splice_pair",),
+    "pictures.pairs": ("Pair", "plan_pairs"),
+    "running.presets": ("load_preset",),
+    "method.settings": ("Settings",),
+    "method.transfer": ("Step", "Transfer"),
+    "method.views": ("View",),
 }
 
 __all__ = [

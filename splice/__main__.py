@@ -2,6 +2,6 @@
 
 import sys
 
-from splice.cli import main
+from splice.commands.cli import main
 
 sys.exit(main())

@@ -13,7 +13,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from splice.generator import UNet
+from splice.method.generator import UNet
 from tests import tiny
 
 SIZES = ((56, 56), (70, 98))

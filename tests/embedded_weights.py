@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from splice.backbones.weights import fetch_weights
+from splice.backbones.weights.embedded import Client, fetch_onnx, find_client
+from splice.backbones.weights.progress import silent
 from splice.errors import RunError
-from splice.weights import fetch_weights
-from splice.weights.embedded import Client, fetch_onnx, find_client
-from splice.weights.progress import silent
 
 
 @pytest.fixture(scope="session")

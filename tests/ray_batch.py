@@ -15,9 +15,9 @@ from ray.cluster_utils import Cluster
 
 from splice.batch import plan_batch
 from splice.batch.cluster import run_on_ray
-from splice.outputs import CHECKPOINT
-from splice.pairs import plan_pairs
-from splice.presets import load_preset
+from splice.pictures.pairs import plan_pairs
+from splice.running.outputs import CHECKPOINT
+from splice.running.presets import load_preset
 
 CANNOT_START = 77
 _NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}

@@ -11,11 +11,11 @@ import sys
 
 import torch  # noqa: F401
 
-import splice.run
-import splice.transfer
+import splice.method.transfer
+import splice.running.run
 import splice.visualize  # noqa: F401
-from splice import gamut
-from splice.cli import main
+from splice.commands.cli import main
+from splice.method import gamut
 
 # Of pictures of 64 pixels; as many as the default takes would be seconds for each run.
 gamut.SAMPLES = 24

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import small_run
 
-from splice.presets import load_preset
-from splice.settings import Settings
+from splice.method.settings import Settings
+from splice.running.presets import load_preset
 
 PRESET = """
 backbone: timm:test_vit

@@ -9,9 +9,9 @@ import stand_in
 from PIL import Image
 
 from splice.batch import Ended, Journal
-from splice.outputs import RunFolder
-from splice.run import Run
-from splice.settings import Settings
+from splice.method.settings import Settings
+from splice.running.outputs import RunFolder
+from splice.running.run import Run
 
 STEPS = 12
 
@@ -28,7 +28,7 @@ class SmallOutputs:
 
 def make(folder: Path, monkeypatch) -> SmallOutputs:
     """Pairs `2` and `10` finished (the second by another seed), `11` unfinished, `12` failed."""
-    monkeypatch.setitem(sys.modules, "splice.transfer", stand_in.module())
+    monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
     small = small_run.make(folder)
     outputs, rival = folder / "outputs", folder / "rival"
     rival.mkdir()

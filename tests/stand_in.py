@@ -1,7 +1,7 @@
 """A stand-in for the optimisation, where only the plumbing around it is tested.
 
-It keeps the contract of `splice.transfer`: seeded, resumable, one record a step. Run as a program
-it is the command `splice` with the stand-in in place of the optimisation.
+It keeps the contract of `splice.method.transfer`: seeded, resumable, one record a step. Run as a
+program it is the command `splice` with the stand-in in place of the optimisation.
 """
 
 import sys
@@ -60,14 +60,14 @@ class Transfer:
 
 
 def module() -> types.ModuleType:
-    """What `import splice.transfer` gives with the stand-in in its place."""
-    stand_in = types.ModuleType("splice.transfer")
+    """What `import splice.method.transfer` gives with the stand-in in its place."""
+    stand_in = types.ModuleType("splice.method.transfer")
     stand_in.Transfer, stand_in.Step = Transfer, Step  # type: ignore[attr-defined]
     return stand_in
 
 
 if __name__ == "__main__":
-    sys.modules["splice.transfer"] = module()
-    from splice.cli import main
+    sys.modules["splice.method.transfer"] = module()
+    from splice.commands.cli import main
 
     sys.exit(main())

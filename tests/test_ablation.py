@@ -9,11 +9,11 @@ import pytest
 import small_run
 import torch
 
+from splice.backbones.features import FrozenViT
 from splice.errors import InputError
-from splice.features import FrozenViT
-from splice.images import read_image, write_image
-from splice.presets import load_preset
-from splice.settings import PAINTING_TERMS
+from splice.method.settings import PAINTING_TERMS
+from splice.pictures.images import read_image, write_image
+from splice.running.presets import load_preset
 
 
 @pytest.fixture

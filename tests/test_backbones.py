@@ -7,7 +7,7 @@ import timm
 import torch
 
 import splice
-from splice.backbones import BACKBONES, DEFAULT_BACKBONE, find_backbone
+from splice.backbones.registry import BACKBONES, DEFAULT_BACKBONE, find_backbone
 from splice.errors import InputError
 
 
@@ -77,7 +77,7 @@ def test_what_cannot_be_a_backbone_is_refused_in_a_sentence(name: str, part: str
 
 def test_the_registry_needs_neither_torch_nor_timm() -> None:
     code = (
-        "import sys; from splice.backbones import find_backbone; find_backbone('dino_vitb8');"
+        "import sys; from splice.backbones.registry import find_backbone; find_backbone('dino_vitb8');"
         "sys.exit(any(name in sys.modules for name in ('torch', 'timm', 'numpy')))"
     )
     root = Path(splice.__file__).parents[1]

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from splice import bands
-from splice.bands import paint_in_bands
-from splice.generator import InstanceNorm, UNet
+from splice.method import bands
+from splice.method.bands import paint_in_bands
+from splice.method.generator import InstanceNorm, UNet
 
 pytestmark = pytest.mark.robustness
 

@@ -15,9 +15,9 @@ import small_batch
 import small_run
 
 from splice.batch import Ended, Retried, plan_batch, read_journal, run_local
-from splice.cli import main
-from splice.outputs import CHECKPOINT
-from splice.pairs import plan_pairs
+from splice.commands.cli import main
+from splice.pictures.pairs import plan_pairs
+from splice.running.outputs import CHECKPOINT
 
 pytestmark = pytest.mark.robustness
 

@@ -28,9 +28,9 @@ from splice.batch.planning import fetch_backbones
 from splice.batch.work import Backbones, carry_out
 from splice.commands.batch_progress import standing
 from splice.errors import InputError, RunError
-from splice.metrics import BETTER
-from splice.outputs import CHECKPOINT, RunFolder
-from splice.pairs import Pair, plan_pairs
+from splice.pictures.pairs import Pair, plan_pairs
+from splice.running.outputs import CHECKPOINT, RunFolder
+from splice.scores.metrics import BETTER
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def small(tmp_path_factory) -> small_batch.SmallBatch:
 @pytest.fixture
 def _stand_in(monkeypatch):
     """What surrounds the optimisation is tested here, not the optimisation."""
-    monkeypatch.setitem(sys.modules, "splice.transfer", stand_in.module())
+    monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
 
 
 def _plan(small, output, *, resume=False, **changes):

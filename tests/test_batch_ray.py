@@ -9,8 +9,8 @@ import small_batch
 import small_run
 
 from splice.batch import plan_batch
-from splice.outputs import CHECKPOINT
-from splice.pairs import plan_pairs
+from splice.pictures.pairs import plan_pairs
+from splice.running.outputs import CHECKPOINT
 
 PROGRAM = small_run.ROOT / "tests" / "ray_batch.py"
 CANNOT_START = 77

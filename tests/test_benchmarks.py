@@ -13,7 +13,7 @@ import tiny
 import torch
 from torch import nn
 
-from splice import objective
+from splice.backbones.features import FrozenViT, self_similarity
 from splice.benchmark import stopwatch as watches
 from splice.benchmark.floor import Floor
 from splice.benchmark.literal import (
@@ -27,12 +27,12 @@ from splice.benchmark.peaks import peak_rate
 from splice.benchmark.steps import kinds_of, measure
 from splice.benchmark.stopwatch import PARTS, Call, Calls, Stopwatch, recorded_calls, timed_parts
 from splice.benchmark.table import as_data, as_text, heading
-from splice.cli import main
+from splice.commands.cli import main
 from splice.errors import InputError
-from splice.features import FrozenViT, self_similarity
-from splice.generator import InstanceNorm, UNet
-from splice.presets import load_preset
-from splice.transfer import Transfer
+from splice.method import objective
+from splice.method.generator import InstanceNorm, UNet
+from splice.method.transfer import Transfer
+from splice.running.presets import load_preset
 
 STRUCTURE, APPEARANCE = tiny.picture(64, 96, seed=1), tiny.picture(72, 60, seed=2)
 CPU = torch.device("cpu")
@@ -581,7 +581,7 @@ def test_turns_go_to_the_one_with_least_time(quality):
 
 def test_levels_come_from_a_picture_or_from_numbers(quality, tmp_path):
     judge = lambda picture: {"self_sim": float(picture.mean()), "colour": 0.5}  # noqa: E731
-    from splice.images import write_image
+    from splice.pictures.images import write_image
 
     target = tmp_path / "target.png"
     write_image(target, torch.full((3, 32, 32), 1.0))

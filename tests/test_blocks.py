@@ -6,7 +6,7 @@ import tiny
 import torch
 from timm.models.vision_transformer import ParallelScalingBlock, ResPostBlock
 
-from splice.blocks import FEW_TOKENS, QUERIES, FoldedBlock, PlainBlock, attend
+from splice.backbones.blocks import FEW_TOKENS, QUERIES, FoldedBlock, PlainBlock, attend
 from splice.errors import InputError
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 0, "dynamic_img_size": True}

@@ -15,7 +15,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice.checkpoint import (
+from splice.errors import InputError, RunError
+from splice.method.settings import Settings
+from splice.running.checkpoint import (
     Checkpoint,
     check_continues,
     flat,
@@ -24,8 +26,6 @@ from splice.checkpoint import (
     save_checkpoint,
     to_bytes,
 )
-from splice.errors import InputError, RunError
-from splice.settings import Settings
 
 pytestmark = pytest.mark.robustness
 ROOT = Path(__file__).parent.parent
@@ -211,8 +211,8 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import torch
-from splice import atomic
-from splice.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from splice.pictures import atomic
+from splice.running.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 def die(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -277,7 +277,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import torch
-from splice.checkpoint import Checkpoint, save_checkpoint
+from splice.running.checkpoint import Checkpoint, save_checkpoint
 from splice.errors import RunError
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

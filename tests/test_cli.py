@@ -14,11 +14,11 @@ import small_run
 from PIL import Image
 
 from splice import __version__
-from splice.cli import COMMANDS, main, run_command
+from splice.commands.cli import COMMANDS, main, run_command
+from splice.commands.options import Options, add_settings, chosen_settings, number
 from splice.commands.progress import Bar, Lines, Silent, duration, progress
 from splice.errors import InputError, RunError
-from splice.options import Options, add_settings, chosen_settings, number
-from splice.stopping import Stopped, deferred, raising
+from splice.running.stopping import Stopped, deferred, raising
 
 RUN_SPLICE = str(small_run.ROOT / "run_splice.py")
 
@@ -220,7 +220,7 @@ def test_help_of_the_program_lists_the_commands_that_exist(capsys):
 
 
 def test_every_setting_is_in_help_settings(capsys):
-    from splice.presets import settings_list
+    from splice.running.presets import settings_list
 
     assert main(["transfer", "--help-settings"]) == 0
     out = capsys.readouterr().out
@@ -230,7 +230,7 @@ def test_every_setting_is_in_help_settings(capsys):
 
 def test_help_needs_no_torch():
     code = (
-        "import sys; from splice.cli import main; main(['transfer', '--help']);"
+        "import sys; from splice.commands.cli import main; main(['transfer', '--help']);"
         "assert not {'torch', 'timm', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run(
@@ -491,10 +491,10 @@ def test_the_quick_preset_gives_the_toned_picture(small, tmp_path, capsys):
     import numpy as np
     import torch
 
-    from splice.features import FrozenViT
-    from splice.images import read_image
-    from splice.painting import Painting
-    from splice.settings import Settings
+    from splice.backbones.features import FrozenViT
+    from splice.method.painting import Painting
+    from splice.method.settings import Settings
+    from splice.pictures.images import read_image
 
     folder = _quick(small, tmp_path)
     assert capsys.readouterr().out == f"{folder / 'output.png'}\n"
@@ -611,7 +611,7 @@ def test_bad_evaluations(small, tmp_path, monkeypatch, capsys, options, words):
 def test_resuming_with_other_settings_is_refused(small, tmp_path, monkeypatch, capsys):
     import stand_in
 
-    monkeypatch.setitem(sys.modules, "splice.transfer", stand_in.module())
+    monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
     output = ["--output", str(tmp_path / "out")]
     line = ["transfer", *small.arguments, *output, "--steps=4", "--quiet"]
     assert main(line) == 0

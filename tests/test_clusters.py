@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from splice.clusters import k_means, nearest_centre
+from splice.method.clusters import k_means, nearest_centre
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -44,7 +44,7 @@ def test_centres_are_the_means_of_the_points_that_are_nearest_to_them():
 
 def test_first_centres_are_drawn_far_from_each_other(monkeypatch):
     """A point's chance is its squared distance to the nearest centre so far."""
-    monkeypatch.setattr("splice.clusters.ROUNDS", 0)
+    monkeypatch.setattr("splice.method.clusters.ROUNDS", 0)
     points = torch.tensor([[0.0], [1.0], [3.0]])
     random, pairs = tiny.generator(), torch.zeros(3, 3)
     for _ in range(3000):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from splice.compiling import compiled
+from splice.backbones.compiling import compiled
 from splice.errors import RunError
 
 ROOT = Path(__file__).parents[1]

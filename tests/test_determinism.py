@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from splice.objective import Nearest, colour_term
-from splice.palette import Palettes, palette_term, projections
+from splice.method.objective import Nearest, colour_term
+from splice.method.palette import Palettes, palette_term, projections
 
 
 @pytest.fixture

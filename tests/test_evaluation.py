@@ -12,14 +12,14 @@ import tiny
 import torch
 from PIL import Image
 
-from splice import evaluation as ev
-from splice import score_table
+from splice.backbones.features import FrozenViT
 from splice.errors import InputError
-from splice.evaluation import Evaluation, bootstrap, compare
-from splice.features import FrozenViT
-from splice.images import read_image, write_image
-from splice.metrics import BETTER, Scores, score
-from splice.pairs import Pair
+from splice.pictures.images import read_image, write_image
+from splice.pictures.pairs import Pair
+from splice.scores import evaluation as ev
+from splice.scores import score_table
+from splice.scores.evaluation import Evaluation, bootstrap, compare
+from splice.scores.metrics import BETTER, Scores, score
 
 
 @pytest.fixture(scope="module")

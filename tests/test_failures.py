@@ -4,8 +4,8 @@ import pytest
 import tiny
 import torch
 
-from splice.failures import LATE, FailedSteps, Outcome
-from splice.transfer import Transfer
+from splice.method.failures import LATE, FailedSteps, Outcome
+from splice.method.transfer import Transfer
 
 pytestmark = pytest.mark.robustness
 CPU = torch.device("cpu")

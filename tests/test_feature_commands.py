@@ -17,7 +17,7 @@ import small_run
 import torch
 from PIL import Image
 
-from splice.cli import main
+from splice.commands.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -241,9 +241,9 @@ def test_features_write_what_was_asked_for(small, backbone, tmp_path, capsys):
 
 
 def test_saved_features_are_the_backbones(small, backbone, tmp_path):
-    from splice import backbones
-    from splice.features import FrozenViT
-    from splice.images import read_image
+    from splice.backbones import registry as backbones
+    from splice.backbones.features import FrozenViT
+    from splice.pictures.images import read_image
 
     saved = tmp_path / "features.safetensors"
     arguments = ["features", str(small.structure), *backbone, f"--output={tmp_path / 'out'}"]
@@ -291,7 +291,7 @@ def test_help_is_quick_to_import():
     """Neither command imports torch before its arguments are read."""
     code = (
         "import sys\n"
-        "from splice.cli import main\n"
+        "from splice.commands.cli import main\n"
         "for name in ('invert', 'features'):\n"
         "    assert main([name, '--help']) == 0\n"
         "    assert main([name, 'a.jpg', '--nonsense']) == 2\n"

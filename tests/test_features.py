@@ -8,9 +8,9 @@ import tiny
 import torch
 from torch import Tensor
 
+from splice.backbones.features import FrozenViT, self_similarity
+from splice.backbones.patch_grid import resize_to_patches
 from splice.errors import InputError
-from splice.features import FrozenViT, self_similarity
-from splice.patch_grid import resize_to_patches
 
 ALL = tuple(range(1, tiny.BLOCKS + 1))
 KINDS = ("cls", "tokens", "keys", "queries", "values", "attention")

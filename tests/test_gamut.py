@@ -5,8 +5,8 @@ import pytest
 import tiny
 import torch
 
-from splice import gamut
-from splice.gamut import gamut_of, gamut_term
+from splice.method import gamut
+from splice.method.gamut import gamut_of, gamut_term
 
 
 @pytest.fixture

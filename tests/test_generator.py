@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splice.generator import InstanceNorm, MirrorBorder, UNet, parameter_count
+from splice.method.generator import InstanceNorm, MirrorBorder, UNet, parameter_count
 
 
 class PaperNetwork(nn.Module):

@@ -6,8 +6,8 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from splice import guided_filter
-from splice.guided_filter import guided_upsampling
+from splice.pictures import guided_filter
+from splice.pictures.guided_filter import guided_upsampling
 
 
 def slow_guided_filter(fine: np.ndarray, guide: np.ndarray, radius: int, tolerance: float):

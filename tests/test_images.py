@@ -28,7 +28,7 @@ from picture_files import (
 from PIL import Image, features
 
 from splice.errors import InputError, RunError
-from splice.images import (
+from splice.pictures.images import (
     check_picture,
     read_image,
     resize_short_side,

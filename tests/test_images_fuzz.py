@@ -11,7 +11,7 @@ from picture_files import ADOBE_RGB, icc_profile, png_bytes, tiff_bytes
 from PIL import Image, ImageCms, features
 
 from splice.errors import SpliceError
-from splice.images import check_picture, read_image
+from splice.pictures.images import check_picture, read_image
 
 pytestmark = [pytest.mark.robustness, pytest.mark.timeout(120)]
 

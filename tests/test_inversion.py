@@ -9,9 +9,9 @@ import pytest
 import timm
 import torch
 
-from splice.backbones import find_backbone
+from splice.backbones.features import FrozenViT
+from splice.backbones.registry import find_backbone
 from splice.errors import InputError, RunError
-from splice.features import FrozenViT
 from splice.inversion import (
     DeepImagePrior,
     InversionSettings,

@@ -6,10 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice import bands, guided_filter, memory
-from splice.settings import MAX_SIZE, Settings
-from splice.transfer import Transfer
-from splice.views import draw_view
+from splice.method import bands
+from splice.method.settings import MAX_SIZE, Settings
+from splice.method.transfer import Transfer
+from splice.method.views import draw_view
+from splice.pictures import guided_filter
+from splice.running import memory
 
 pytestmark = pytest.mark.robustness
 PAIR = tiny.picture(120, 150, 1), tiny.picture(130, 110, 2)

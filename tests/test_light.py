@@ -6,8 +6,8 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice import light
-from splice.light import Light, applied, detail
+from splice.method import light
+from splice.method.light import Light, applied, detail
 
 PHOTOGRAPH = tiny.picture(24, 32, 1)[None]
 CHANGE = tiny.picture(24, 32, 2)[None] - PHOTOGRAPH

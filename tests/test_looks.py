@@ -5,9 +5,9 @@ import pytest
 import tiny
 import torch
 
-from splice.features import FrozenViT
-from splice.looks import Look, draw_looks
-from splice.semantics import LONG_SIDE
+from splice.backbones.features import FrozenViT
+from splice.method.looks import Look, draw_looks
+from splice.method.semantics import LONG_SIDE
 
 STRUCTURE = tiny.picture(112, 140, 1)[None]
 GRID = (6, 8)

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice import memory
 from splice.errors import RunError
-from splice.outputs import RunFolder
-from splice.run import Run
-from splice.settings import MAX_SIZE, MIN_SIZE, Settings
+from splice.method.settings import MAX_SIZE, MIN_SIZE, Settings
+from splice.running import memory
+from splice.running.outputs import RunFolder
+from splice.running.run import Run
 
 pytestmark = pytest.mark.robustness
 CPU = torch.device("cpu")
@@ -69,7 +69,7 @@ def test_torch_running_out_is_recognised():
 
 @pytest.fixture
 def small(tmp_path, monkeypatch) -> small_run.SmallRun:
-    monkeypatch.setitem(sys.modules, "splice.transfer", stand_in.module())
+    monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
     return small_run.make(tmp_path)
 
 
@@ -111,14 +111,14 @@ def test_size_auto_takes_what_fits_and_keeps_it_when_resumed(small, tmp_path, mo
     settings = _settings(small, size="auto")
     # Room for a short side of 50 pixels of a picture of 96 x 72.
     room = memory.needed_memory(50, round(50 * 96 / 72))
-    monkeypatch.setattr("splice.memory.free_memory", lambda device: int(room / 0.8) + 200)
+    monkeypatch.setattr("splice.running.memory.free_memory", lambda device: int(room / 0.8) + 200)
     with RunFolder(tmp_path / "out") as folder:
         run = Run(small.structure, small.appearance, settings, folder)
         outcome = run.proceed(stop=lambda: 143)
     size = tuple(run.structure.shape)
     assert abs(size[1] - 50) <= 1
     assert not outcome.finished
-    monkeypatch.setattr("splice.memory.free_memory", lambda device: 500 * GB)
+    monkeypatch.setattr("splice.running.memory.free_memory", lambda device: 500 * GB)
     with RunFolder(tmp_path / "out") as folder:
         run = Run(small.structure, small.appearance, settings, folder, resume=True)
         assert tuple(run.structure.shape) == size

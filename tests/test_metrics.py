@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splice import metrics
-from splice.features import FrozenViT
-from splice.metrics import Judge, Scores, score
+from splice.backbones.features import FrozenViT
+from splice.scores import metrics
+from splice.scores.metrics import Judge, Scores, score
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

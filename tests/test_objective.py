@@ -8,9 +8,9 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice import objective
-from splice.objective import Nearest
-from splice.section import factor_at
+from splice.method import objective
+from splice.method.objective import Nearest
+from splice.method.section import factor_at
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

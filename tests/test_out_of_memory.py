@@ -9,15 +9,16 @@ import small_run
 import tiny
 import torch
 
-from splice import cli, painter
-from splice.blocks import FoldedBlock
+from splice.backbones.blocks import FoldedBlock
+from splice.backbones.features import FrozenViT
+from splice.commands import cli
 from splice.errors import RunError
-from splice.features import FrozenViT
-from splice.generator import UNet
-from splice.outputs import RunFolder
-from splice.run import Run
-from splice.settings import Settings
-from splice.transfer import Transfer
+from splice.method import painter
+from splice.method.generator import UNet
+from splice.method.settings import Settings
+from splice.method.transfer import Transfer
+from splice.running.outputs import RunFolder
+from splice.running.run import Run
 
 pytestmark = pytest.mark.robustness
 PAIR = tiny.picture(56, 66, 1), tiny.picture(60, 50, 2)
@@ -155,7 +156,7 @@ def test_spared_passes_take_pictures_one_by_one(monkeypatch):
     Each step begins with equal weights: sums run in another order, and Adam's first steps, which have
     the size of the step and the sign of the gradient, make much of the least difference.
     """
-    monkeypatch.setattr("splice.views.CROP", 1.0)
+    monkeypatch.setattr("splice.method.views.CROP", 1.0)
     pair = tiny.picture(56, 56, 1), tiny.picture(56, 60, 2)
     transfers = [Transfer(*pair, tiny.paper(steps=4), tiny.frozen()) for _ in range(2)]
     transfers[1].spare_memory()
@@ -239,7 +240,7 @@ def test_running_out_while_preparing_is_told_as_well(small, tmp_path, monkeypatc
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
 def test_the_limit_of_a_container_counts(tmp_path):
-    from splice.memory import left_to_container
+    from splice.running.memory import left_to_container
 
     assert left_to_container(tmp_path) == float("inf")
     second, first = tmp_path / "second", tmp_path / "first"

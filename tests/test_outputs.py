@@ -17,12 +17,12 @@ import torch
 from PIL import Image
 
 from splice.errors import InputError, RunError
-from splice.history import History
-from splice.images import to_pil
-from splice.outputs import CHECKPOINT, FILES, RunFolder
-from splice.presets import load_preset
-from splice.run import FRAMES, Run, earlier_outcome, frame_steps, read_at_most
-from splice.settings import Settings
+from splice.method.settings import Settings
+from splice.pictures.images import to_pil
+from splice.running.history import History
+from splice.running.outputs import CHECKPOINT, FILES, RunFolder
+from splice.running.presets import load_preset
+from splice.running.run import FRAMES, Run, earlier_outcome, frame_steps, read_at_most
 
 STEPS = 12
 
@@ -35,7 +35,7 @@ def small(tmp_path_factory) -> small_run.SmallRun:
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch):
     """The plumbing alone is tested here."""
-    monkeypatch.setitem(sys.modules, "splice.transfer", stand_in.module())
+    monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
 
 
 def _settings(small: small_run.SmallRun, **changes) -> Settings:
@@ -91,8 +91,8 @@ def test_the_record_says_what_was_run(small, tmp_path):
 
 
 def test_the_scores_are_those_of_the_written_picture(small, tmp_path):
-    from splice.features import FrozenViT
-    from splice.metrics import score
+    from splice.backbones.features import FrozenViT
+    from splice.scores.metrics import score
 
     _run(small, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "run.json").read_text())
@@ -184,7 +184,7 @@ def _pixels(file: Path) -> np.ndarray:
 
 def test_the_first_picture_stands_in_the_folder_before_the_first_step(small, tmp_path, monkeypatch):
     """And is replaced by better ones, as often as the time lapse takes a picture."""
-    monkeypatch.setattr("splice.run.SHOWN_RARELY", 0)
+    monkeypatch.setattr("splice.running.run.SHOWN_RARELY", 0)
     seen, pictures = _shown_at(small, tmp_path / "out", _settings(small))
     assert seen[0] is None  # while the run is prepared
     assert np.array_equal(seen[1], pictures[1])
@@ -200,7 +200,7 @@ def test_the_first_picture_stands_in_the_folder_before_the_first_step(small, tmp
 
 
 def test_a_picture_so_far_that_takes_long_to_write_is_written_rarely(small, tmp_path, monkeypatch):
-    monkeypatch.setattr("splice.run.SHOWN_RARELY", 1e9)
+    monkeypatch.setattr("splice.running.run.SHOWN_RARELY", 1e9)
     seen, pictures = _shown_at(small, tmp_path / "out", _settings(small))
     assert all(np.array_equal(shown, pictures[1]) for shown in seen[1:])
     assert np.array_equal(_pixels(tmp_path / "out" / "output.png"), pictures[-1])
@@ -318,7 +318,7 @@ def test_a_second_run_into_one_folder_is_refused_while_the_first_is_there(tmp_pa
         with pytest.raises(InputError, match="another run is writing"):
             RunFolder(tmp_path / "out")
         code = (
-            "import sys; from pathlib import Path; from splice.outputs import RunFolder\n"
+            "import sys; from pathlib import Path; from splice.running.outputs import RunFolder\n"
             "try: RunFolder(Path(sys.argv[1]))\n"
             "except Exception as error: print(type(error).__name__, error)"
         )

@@ -5,8 +5,8 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice.painter import Painter, batched
-from splice.section import factor_at
+from splice.method.painter import Painter, batched
+from splice.method.section import factor_at
 
 CPU = torch.device("cpu")
 INPUT = tiny.picture(32, 32, 1)[None]

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splice import objective
-from splice.features import FrozenViT
-from splice.gamut import gamut_of, gamut_term
-from splice.light import Light, detail
-from splice.looks import Look
-from splice.palette import palette_term
-from splice.settings import PAINTING_TERMS, Settings
-from splice.transfer import Transfer
+from splice.backbones.features import FrozenViT
+from splice.method import objective
+from splice.method.gamut import gamut_of, gamut_term
+from splice.method.light import Light, detail
+from splice.method.looks import Look
+from splice.method.palette import palette_term
+from splice.method.settings import PAINTING_TERMS, Settings
+from splice.method.transfer import Transfer
 
 STRUCTURE, APPEARANCE = tiny.picture(56, 66, 1), tiny.picture(60, 50, 2)
 SIDES = {"short_side": 56, "long_side": 1344}

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from splice.errors import InputError
-from splice.pairs import Pair, Plan, pair_of_files, plan_pairs
-from splice.pairs.pair import folded, name_problem, safe_name
+from splice.pictures.pairs import Pair, Plan, pair_of_files, plan_pairs
+from splice.pictures.pairs.pair import folded, name_problem, safe_name
 
 
 def picture(path: Path, size: tuple[int, int] = (20, 16)) -> Path:
@@ -42,7 +42,7 @@ def refusal(*args: object, **options: object) -> str:
 
 
 def test_importing_needs_no_torch() -> None:
-    code = "import sys, splice.pairs; sys.exit('torch' in sys.modules)"
+    code = "import sys, splice.pictures.pairs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

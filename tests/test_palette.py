@@ -4,9 +4,9 @@ import pytest
 import tiny
 import torch
 
-from splice import palette
-from splice.palette import Palettes, find_palettes, palette_term, projections
-from splice.semantics import Semantics
+from splice.method import palette
+from splice.method.palette import Palettes, find_palettes, palette_term, projections
+from splice.method.semantics import Semantics
 
 SIZE = (16, 32)
 

@@ -7,12 +7,12 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice import paper
-from splice.features import FrozenViT
-from splice.patch_grid import resize_to_patches
-from splice.presets import load_preset
-from splice.settings import Settings
-from splice.transfer import Transfer
+from splice.backbones.features import FrozenViT
+from splice.backbones.patch_grid import resize_to_patches
+from splice.method import paper
+from splice.method.settings import Settings
+from splice.method.transfer import Transfer
+from splice.running.presets import load_preset
 
 STRUCTURE, APPEARANCE = tiny.picture(56, 66, 1), tiny.picture(60, 50, 2)
 
@@ -106,7 +106,7 @@ def test_the_output_is_learnt_at_its_own_size(vit):
 
 
 def test_views_are_square_and_only_the_structure_images_may_change_colours(vit, monkeypatch):
-    monkeypatch.setattr("splice.views.JITTER", 1.0)
+    monkeypatch.setattr("splice.method.views.JITTER", 1.0)
     transfer = make(vit, preset())
     for role, image in (("structure", STRUCTURE), ("appearance", APPEARANCE)):
         colours = {tuple(colour) for colour in image.flatten(1).T.tolist()}
@@ -141,7 +141,7 @@ def passes(transfer: Transfer) -> tuple[list[int], list[int], list[int]]:
 
 
 def test_two_views_of_one_size_are_one_pass(vit, monkeypatch):
-    monkeypatch.setattr("splice.views.CROP", 1.0)
+    monkeypatch.setattr("splice.method.views.CROP", 1.0)
     monkeypatch.setattr(paper, "ENTIRE_EVERY", 3)
     pair = tiny.picture(56, 56, 1), tiny.picture(56, 56, 2)
     painted, with_gradient, without = passes(make(vit, tiny.paper(steps=4), pair))

@@ -6,11 +6,11 @@ import json
 import pytest
 import torch
 
-from splice import machine
-from splice.device import processor
+from splice.backbones import machine
+from splice.backbones.machine import bfloat16_is_faster
+from splice.backbones.precision import autocast_of, precision_of
 from splice.errors import InputError
-from splice.machine import bfloat16_is_faster
-from splice.precision import autocast_of, precision_of
+from splice.running.device import processor
 
 CPU = torch.device("cpu")
 

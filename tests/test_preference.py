@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from splice.cli import main
+from splice.commands.cli import main
 from splice.errors import InputError
-from splice.pairs import Pair
+from splice.pictures.pairs import Pair
 from splice.report.sheet import QUESTION, draw_questions, token, write_sheet
 from splice.report.tally import Choice, effective_number, read_answers, tally, wilson
 

@@ -13,14 +13,14 @@ import pytest
 import small_outputs
 from PIL import Image
 
-from splice.cli import main
+from splice.commands.cli import main
 from splice.errors import InputError, RunError
-from splice.metrics import BETTER
 from splice.report import find_runs, write_gallery
 from splice.report.curves import HEIGHT, WIDTH, chart, thinned
 from splice.report.page import write_page
 from splice.report.runs import natural
 from splice.report.scored import Scored
+from splice.scores.metrics import BETTER
 
 
 @pytest.fixture(scope="module")

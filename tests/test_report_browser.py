@@ -10,8 +10,8 @@ import pytest
 import small_outputs
 from PIL import Image
 
-from splice.cli import main
-from splice.pairs import Pair
+from splice.commands.cli import main
+from splice.pictures.pairs import Pair
 from splice.report import find_runs, read_answers, tally, write_gallery, write_sheet
 from splice.report.sheet import draw_questions
 

@@ -15,7 +15,7 @@ import pytest
 import small_run
 from PIL import Image
 
-from splice.checkpoint import load_checkpoint
+from splice.running.checkpoint import load_checkpoint
 
 pytestmark = [
     pytest.mark.robustness,

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splice.features import FrozenViT
-from splice.semantics import LONG_SIDE, Semantics, find_semantics
-from splice.settings import Meaning
+from splice.backbones.features import FrozenViT
+from splice.method.semantics import LONG_SIDE, Semantics, find_semantics
+from splice.method.settings import Meaning
 
 
 def meaning(**changes) -> Meaning:

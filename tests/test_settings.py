@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from splice.errors import InputError
-from splice.presets import (
+from splice.method.section import factor_at, merged
+from splice.method.settings import MAX_SIZE, PAINTING_TERMS, PAPER_TERMS, Settings
+from splice.running.presets import (
     find_setting,
     load_preset,
     preset_folder,
@@ -19,8 +21,6 @@ from splice.presets import (
     settings_list,
     yaml_text,
 )
-from splice.section import factor_at, merged
-from splice.settings import MAX_SIZE, PAINTING_TERMS, PAPER_TERMS, Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -96,7 +96,7 @@ def test_what_the_default_method_alone_has_changes_nothing_of_the_published_one(
     import tiny
     import torch
 
-    from splice.transfer import Transfer
+    from splice.method.transfer import Transfer
 
     def picture(**changes):
         pictures = tiny.picture(40, 56, seed=1), tiny.picture(48, 40, seed=2)
@@ -320,12 +320,13 @@ def test_every_setting_is_described():
 
 
 def test_the_list_of_settings_in_the_documentation_is_complete():
-    from splice.options import settings_help
+    from splice.commands.options import settings_help
 
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert settings_help(markdown=True) in page, (
         "docs/settings.md is out of date; the table is what "
-        "python -c 'from splice.options import settings_help; print(settings_help(True))' prints"
+        "python -c 'from splice.commands.options import settings_help; "
+        "print(settings_help(True))' prints"
     )
 
 
@@ -338,7 +339,8 @@ def test_the_documentation_lists_the_presets_that_there_are():
 
 def test_settings_need_no_torch():
     code = (
-        "import sys, splice.presets, splice.options; splice.presets.load_preset('quick'); "
+        "import sys, splice.running.presets, splice.commands.options; "
+        "splice.running.presets.load_preset('quick'); "
         "assert not {'torch', 'timm', 'numpy', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

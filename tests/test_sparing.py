@@ -4,7 +4,7 @@ import pytest
 import tiny
 import torch
 
-from splice.generator import UNet
+from splice.method.generator import UNet
 
 pytestmark = pytest.mark.robustness
 KINDS = {"cls": (1, 4), "tokens": (2, 3), "keys": (2, 4), "values": (3,), "attention": (2,)}

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splice import tones
-from splice.features import FrozenViT
-from splice.light import applied
-from splice.semantics import Semantics, find_semantics
-from splice.settings import Meaning, Tones
-from splice.tones import (
+from splice.backbones.features import FrozenViT
+from splice.method import tones
+from splice.method.light import applied
+from splice.method.semantics import Semantics, find_semantics
+from splice.method.settings import Meaning, Tones
+from splice.method.tones import (
     bounded,
     find_parts,
     freedom,

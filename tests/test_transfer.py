@@ -8,12 +8,12 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice import paper
+from splice.backbones.features import FrozenViT
+from splice.backbones.precision import precision_of
 from splice.errors import InputError, RunError
-from splice.features import FrozenViT
-from splice.precision import precision_of
-from splice.settings import PAINTING_TERMS, Settings
-from splice.transfer import Transfer
+from splice.method import paper
+from splice.method.settings import PAINTING_TERMS, Settings
+from splice.method.transfer import Transfer
 
 STRUCTURE, APPEARANCE = tiny.picture(56, 66, 1), tiny.picture(60, 50, 2)
 METHODS = [

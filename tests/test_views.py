@@ -12,8 +12,8 @@ import tiny
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from splice import views
-from splice.views import View, change_colours, draw_view
+from splice.method import views
+from splice.method.views import View, change_colours, draw_view
 
 
 def coordinates(height: int, width: int) -> torch.Tensor:

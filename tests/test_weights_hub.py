@@ -18,10 +18,10 @@ import timm
 import torch
 
 import splice
-from splice.backbones import find_backbone
+from splice.backbones.registry import find_backbone
+from splice.backbones.weights import check_weights, fetch_weights, list_weights, weights_path
+from splice.backbones.weights.hub import answers, fetch, repository
 from splice.errors import RunError
-from splice.weights import check_weights, fetch_weights, list_weights, weights_path
-from splice.weights.hub import answers, fetch, repository
 
 TINY = "timm:test_vit.r160_in1k"
 REPOSITORY = "timm/test_vit.r160_in1k"
@@ -128,8 +128,8 @@ def test_a_download_is_reported_kept_and_loaded_offline(hub: Hub, tiny, tmp_path
     pixels = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     torch.save(pixels, tmp_path / "pixels.pt")
     code = (
-        "import sys, torch; from splice.backbones import find_backbone;"
-        "from splice.weights import load_vit; folder = sys.argv[1];"
+        "import sys, torch; from splice.backbones.registry import find_backbone;"
+        "from splice.backbones.weights import load_vit; folder = sys.argv[1];"
         f"vit, provenance = load_vit(find_backbone({TINY!r}));"
         "tokens = vit.forward_features(torch.load(folder + '/pixels.pt'));"
         "torch.save(tokens, folder + '/tokens.pt'); print(provenance.sha256)"

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splice.backbones import Backbone, find_backbone
+from splice.backbones.registry import Backbone, find_backbone
+from splice.backbones.weights import load_vit
 from splice.errors import InputError
-from splice.weights import load_vit
 
 TINY = find_backbone("timm:test_vit.r160_in1k")
 

@@ -8,12 +8,12 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from splice import gamut
-from splice.backbones import Backbone, find_backbone
-from splice.features import FrozenViT
-from splice.presets import load_preset
-from splice.section import merged
-from splice.settings import Settings
+from splice.backbones.features import FrozenViT
+from splice.backbones.registry import Backbone, find_backbone
+from splice.method import gamut
+from splice.method.section import merged
+from splice.method.settings import Settings
+from splice.running.presets import load_preset
 
 PATCH, WIDTH, BLOCKS, HEADS, SIDE = 14, 32, 4, 2, 56
 

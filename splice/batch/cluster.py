@@ -26,11 +26,11 @@ from splice import __version__
 from splice.batch.events import Ended, Event, Retried
 from splice.batch.planning import Task
 from splice.errors import InputError, RunError, SpliceError
-from splice.outputs import CHECKPOINT, FILES, RECORD, RunFolder
+from splice.running.outputs import CHECKPOINT, FILES, RECORD, RunFolder
 
 if TYPE_CHECKING:
-    from splice.settings import Settings
-    from splice.weights import Provenance
+    from splice.backbones.weights import Provenance
+    from splice.method.settings import Settings
 
 LOCAL = "local"
 """The address of a cluster that is started for this batch, on this machine alone."""
@@ -350,7 +350,7 @@ def _backbone(settings: "Settings", weights: Any, folder: Path) -> Any:
     """The backbone of this process, loaded from the cluster's store when it is first needed."""
     import ray
 
-    from splice.features import FrozenViT
+    from splice.backbones.features import FrozenViT
 
     def load(device: Any) -> FrozenViT:
         sent: Weights = ray.get(weights)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splice.errors import InputError
-from splice.outputs import CHECKPOINT, RECORD, RunFolder
-from splice.pairs import Pair
-from splice.presets import change_settings
-from splice.settings import Settings
+from splice.method.settings import Settings
+from splice.pictures.pairs import Pair
+from splice.running.outputs import CHECKPOINT, RECORD, RunFolder
+from splice.running.presets import change_settings
 
 if TYPE_CHECKING:
-    from splice.weights import Progress, Provenance
+    from splice.backbones.weights import Progress, Provenance
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def fetch_backbones(
         InputError: a file of weights does not exist.
         RunError: weights could not be fetched.
     """
-    from splice.weights import fetch_weights
+    from splice.backbones.weights import fetch_weights
 
     found = {}
     for backbone, weights in sorted(
@@ -164,7 +164,7 @@ def _has_run(folder: Path) -> bool:
 def _is_finished(task: Task) -> bool:
     if (task.folder / CHECKPOINT).is_file():
         return False
-    from splice.run import earlier_outcome
+    from splice.running.run import earlier_outcome
 
     with RunFolder(task.folder, wait=10.0) as folder:
         return earlier_outcome(folder, task.structure, task.appearance, task.settings) is not None

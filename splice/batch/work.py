@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from splice.backbones.features import FrozenViT
 from splice.batch.events import Began, Ended, Event, Stepped
 from splice.batch.planning import Task
-from splice.device import find_device
 from splice.errors import SpliceError
-from splice.features import FrozenViT
-from splice.outputs import CHECKPOINT, RunFolder
-from splice.run import Outcome, Run, earlier_outcome
-from splice.settings import Settings
+from splice.method.settings import Settings
+from splice.running.device import find_device
+from splice.running.outputs import CHECKPOINT, RunFolder
+from splice.running.run import Outcome, Run, earlier_outcome
 
 if TYPE_CHECKING:
-    from splice.transfer import Step
+    from splice.method.transfer import Step
 
 WAIT = 60.0
 """Seconds to wait for a folder that a worker of a killed batch may still hold, to end its step."""

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from splice.backbones.precision import autocast_of
 from splice.benchmark.stopwatch import Call, Calls, outputs
-from splice.precision import autocast_of
-from splice.transfer import Transfer
+from splice.method.transfer import Transfer
 
 
 class Floor:

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as transforms
 
-from splice.backbones import Backbone
+from splice.backbones.registry import Backbone
 
 ENTIRE_EVERY, PICTURE_EVERY = 75, 10
 SHORT_SIDE, LONG_SIDE = 224, 480

@@ -4,7 +4,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from splice.benchmark.steps import kinds_of
-from splice.transfer import Transfer
+from splice.method.transfer import Transfer
 
 
 def operators(transfer: Transfer, rows: int) -> str:

@@ -19,8 +19,8 @@ from splice.benchmark.floor import Floor
 from splice.benchmark.literal import ENTIRE_EVERY, PICTURE_EVERY, LiteralLoop
 from splice.benchmark.peaks import peak_rate
 from splice.benchmark.stopwatch import PARTS, recorded_calls, synchronise, timed_parts
-from splice.device import describe_device, peak_memory, versions
-from splice.transfer import Transfer
+from splice.method.transfer import Transfer
+from splice.running.device import describe_device, peak_memory, versions
 
 
 @dataclass(frozen=True)

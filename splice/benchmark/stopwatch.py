@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Variable
 
-from splice.features import Features
-from splice.transfer import Transfer
+from splice.backbones.features import Features
+from splice.method.transfer import Transfer
 
 PARTS = {
     "views": "views",

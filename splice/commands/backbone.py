@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splice.commands.progress import Silent
-from splice.settings import Settings
+from splice.method.settings import Settings
 
 if TYPE_CHECKING:
-    from splice.features import FrozenViT
+    from splice.backbones.features import FrozenViT
 
 
 def load_backbone(settings: Settings, told: Silent | None = None) -> FrozenViT:
@@ -22,8 +22,8 @@ def load_backbone(settings: Settings, told: Silent | None = None) -> FrozenViT:
     Raises:
         SpliceError: it is not known, or its weights cannot be had.
     """
-    from splice.device import find_device
-    from splice.features import FrozenViT
+    from splice.backbones.features import FrozenViT
+    from splice.running.device import find_device
 
     return FrozenViT.load(
         settings.backbone,

@@ -9,17 +9,17 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
+from splice.commands.options import Options, add_settings, chosen_settings, number, path
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
 from splice.commands.progress import progress, show
 from splice.commands.run_options import add_checkpoints
-from splice.durations import duration
 from splice.errors import InputError
-from splice.options import Options, add_settings, chosen_settings, number, path
-from splice.stopping import deferred
+from splice.running.durations import duration
+from splice.running.stopping import deferred
 
 if TYPE_CHECKING:
+    from splice.backbones.weights import Provenance
     from splice.batch import BatchPlan, Event
-    from splice.weights import Provenance
 
 _DESCRIPTION = (
     "Paint many pairs, each into a folder of its own; one that fails does not stop the others."

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from splice.batch.events import Began, Ended, Event, Retried, Stepped
 from splice.batch.pace import Pace
-from splice.durations import duration
+from splice.running.durations import duration
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -7,12 +7,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splice.backbones import find_backbone
+from splice.backbones.registry import find_backbone
+from splice.commands.options import Options, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, progress, show
 from splice.commands.transfer import SAMPLE
 from splice.errors import InputError
-from splice.options import Options, add_settings, chosen_settings, number, path
-from splice.settings import Settings
+from splice.method.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,14 +96,14 @@ def _run(values: Namespace, settings: Settings, told: Silent) -> None:
         warnings.simplefilter("ignore")
     import torch
 
+    from splice.backbones.features import FrozenViT
+    from splice.backbones.weights import as_timm, load_vit
     from splice.benchmark.literal import LiteralLoop
     from splice.benchmark.operators import operators
     from splice.benchmark.steps import measure
     from splice.benchmark.table import as_text, heading
-    from splice.device import find_device
-    from splice.features import FrozenViT
-    from splice.transfer import Transfer
-    from splice.weights import as_timm, load_vit
+    from splice.method.transfer import Transfer
+    from splice.running.device import find_device
 
     if values.threads is not None:
         torch.set_num_threads(values.threads)
@@ -143,9 +143,9 @@ def _run(values: Namespace, settings: Settings, told: Silent) -> None:
 
 def _pictures(files: list[Path], settings: Settings) -> tuple[Tensor, Tensor]:
     """The pair at the size of the run; noise, three quarters as high as wide, where there is none."""
-    from splice.device import find_device
-    from splice.images import resize_short_side
-    from splice.run import choose_size, read_at_most
+    from splice.pictures.images import resize_short_side
+    from splice.running.device import find_device
+    from splice.running.run import choose_size, read_at_most
 
     files = files or _sample()
     if files:
@@ -165,7 +165,7 @@ def _pictures(files: list[Path], settings: Settings) -> tuple[Tensor, Tensor]:
 
 def _sample() -> list[Path]:
     """The files of the sample pair; none where it is missing, as in an installed package."""
-    from splice.pairs import plan_pairs
+    from splice.pictures.pairs import plan_pairs
 
     for root in (Path(__file__).parents[2], Path.cwd()):
         if (root / SAMPLE).is_dir():
@@ -176,7 +176,7 @@ def _sample() -> list[Path]:
 
 def _save(file: Path, found: Measured, settings: Settings) -> None:
     from splice.benchmark.table import as_data
-    from splice.images import write_atomically
+    from splice.pictures.images import write_atomically
 
     text = json.dumps(as_data(found, settings.model_dump(mode="json")), indent=2)
     write_atomically(file, lambda stream: stream.write(f"{text}\n".encode()))

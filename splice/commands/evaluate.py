@@ -5,12 +5,12 @@ from __future__ import annotations
 from argparse import Namespace
 
 from splice.commands.backbone import load_backbone
+from splice.commands.options import Options, add_settings, chosen_settings, path
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
 from splice.commands.progress import progress, show
 from splice.commands.systems import add_against, systems_of
 from splice.errors import InputError
-from splice.options import Options, add_settings, chosen_settings, path
-from splice.settings import Settings
+from splice.method.settings import Settings
 
 _DESCRIPTION = (
     "Score outputs: how much of the structure image they keep, how much of the appearance image "
@@ -61,9 +61,9 @@ def _evaluate(values: Namespace, settings: Settings) -> None:
 
     if not values.debug:
         warnings.simplefilter("ignore")
-    from splice.evaluation import evaluate_folders
-    from splice.images import write_atomically
-    from splice.score_table import format_markdown, format_text, write_csv, write_json
+    from splice.pictures.images import write_atomically
+    from splice.scores.evaluation import evaluate_folders
+    from splice.scores.score_table import format_markdown, format_text, write_csv, write_json
 
     against = systems_of(values.against, "--against")
     pairs = plan_of(values.pairs, values, settings)

@@ -9,19 +9,19 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splice.backbones import find_backbone
+from splice.backbones.registry import find_backbone
 from splice.commands.backbone import load_backbone
+from splice.commands.options import Options, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, progress
 from splice.commands.run_options import add_blocks, blocks_of
 from splice.errors import InputError
-from splice.options import Options, add_settings, chosen_settings, number, path
-from splice.presets import nearest
-from splice.settings import Settings
+from splice.method.settings import Settings
+from splice.running.presets import nearest
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from splice.outputs import RunFolder
+    from splice.running.outputs import RunFolder
     from splice.visualize.looking import Look
 
 OUTPUTS = Path("outputs")
@@ -127,7 +127,7 @@ def _check(values: Namespace, settings: Settings) -> None:
     if values.size > 2048:
         raise InputError(f"--size cannot be {values.size}: it should be at most 2048.")
     values.block = _blocks(values, settings)
-    from splice.images import check_picture
+    from splice.pictures.images import check_picture
 
     for picture in values.pictures:
         check_picture(picture)
@@ -148,7 +148,7 @@ def _blocks(values: Namespace, settings: Settings) -> Any:
 
 
 def _folder(values: Namespace) -> RunFolder:
-    from splice.outputs import RunFolder
+    from splice.running.outputs import RunFolder
 
     if values.output is not None:
         return RunFolder(values.output)
@@ -161,7 +161,7 @@ def _run(values: Namespace, settings: Settings, folder: RunFolder, told: Silent)
 
     if not values.debug:
         warnings.simplefilter("ignore")
-    from splice.images import read_image
+    from splice.pictures.images import read_image
     from splice.visualize.looking import look
     from splice.visualize.maps import patch_at
 
@@ -206,7 +206,7 @@ def _save(seen: Look, values: Namespace, settings: Settings) -> None:
     """Features as safetensors, with what they are of in the metadata."""
     import safetensors.torch
 
-    from splice.images import write_atomically
+    from splice.pictures.images import write_atomically
 
     about = {
         "backbone": settings.backbone,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from splice.commands.options import Options, number, path
 from splice.commands.progress import Silent, duration, progress
 from splice.commands.run_options import add_blocks, add_run_options, blocks_of
 from splice.inversion.settings import (
@@ -15,16 +16,15 @@ from splice.inversion.settings import (
     InversionSettings,
     load_inversion_preset,
 )
-from splice.options import Options, number, path
-from splice.stopping import deferred
+from splice.running.stopping import deferred
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from splice.inversion.loop import InversionStep
     from splice.inversion.run import InversionOutcome
-    from splice.outputs import RunFolder
-    from splice.transfer import Step
+    from splice.method.transfer import Step
+    from splice.running.outputs import RunFolder
 
 OUTPUTS = Path("outputs")
 
@@ -113,7 +113,7 @@ def _changes(values: Namespace) -> dict[str, Any]:
 def _run(settings: InversionSettings, values: Namespace, told: Silent) -> InversionOutcome:
     import warnings
 
-    from splice.images import check_picture
+    from splice.pictures.images import check_picture
 
     for picture in values.pictures:
         check_picture(picture)
@@ -145,7 +145,7 @@ def _run(settings: InversionSettings, values: Namespace, told: Silent) -> Invers
 
 
 def _folder(settings: InversionSettings, values: Namespace) -> RunFolder:
-    from splice.outputs import RunFolder
+    from splice.running.outputs import RunFolder
 
     if values.output is not None:
         return RunFolder(values.output)

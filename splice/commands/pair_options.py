@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splice.commands.backbone import load_backbone
-from splice.options import Options, number, path
+from splice.commands.options import Options, number, path
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from splice.pairs import Plan
-    from splice.settings import Settings
+    from splice.method.settings import Settings
+    from splice.pictures.pairs import Plan
 
 PAIRS_HELP = (
     "a folder with A/ and B/, a folder of such folders, a manifest (.csv, .jsonl), or a set of "
@@ -23,7 +23,7 @@ PAIRS_HELP = (
 
 
 def add_pair_options(parser: Options) -> None:
-    """Offer everything that `splice.pairs.plan_pairs` can be told."""
+    """Offer everything that `splice.pictures.pairs.plan_pairs` can be told."""
     group = parser.add_argument_group("pairs")
     group.add_argument(
         "--direction",
@@ -83,7 +83,7 @@ def plan_of(
     Raises:
         InputError: whatever is wrong with them, all together.
     """
-    from splice.pairs import plan_pairs
+    from splice.pictures.pairs import plan_pairs
 
     return plan_pairs(
         source,
@@ -106,8 +106,8 @@ def _embedding(settings: Settings) -> Callable[[Sequence[Path]], np.ndarray]:
     def embed(pictures: Sequence[Path]) -> np.ndarray:
         import torch
 
-        from splice.device import find_device
-        from splice.images import read_image
+        from splice.pictures.images import read_image
+        from splice.running.device import find_device
 
         vit, device = load_backbone(settings), find_device(settings.device)
         last = vit.blocks

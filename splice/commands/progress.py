@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from splice.durations import duration
+from splice.running.durations import duration
 
 if TYPE_CHECKING:
     from typing import TextIO
 
     from tqdm import tqdm
 
-    from splice.transfer import Step
+    from splice.method.transfer import Step
 
 
 class Silent:

@@ -7,13 +7,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from splice.commands.options import Options, number, path
 from splice.commands.progress import progress, show
 from splice.commands.systems import add_against, systems_of
 from splice.errors import InputError
-from splice.options import Options, number, path
 
 if TYPE_CHECKING:
-    from splice.pairs import Pair
+    from splice.pictures.pairs import Pair
     from splice.report import Preference
 
 _DESCRIPTION = (
@@ -177,7 +177,7 @@ def _sheet(values: Namespace) -> None:
 def _pairs(values: Namespace, systems: dict[str, Path]) -> list[Pair]:
     """The pairs that are asked about: as given, or as the runs of one of the systems tell."""
     if values.pairs is not None:
-        from splice.pairs import plan_pairs
+        from splice.pictures.pairs import plan_pairs
 
         return list(plan_pairs(values.pairs).pairs)
     from splice.report import find_runs
@@ -200,7 +200,7 @@ def _tally(values: Namespace) -> None:
     import json
     from dataclasses import asdict
 
-    from splice.images import write_atomically
+    from splice.pictures.images import write_atomically
     from splice.report.tally import read_answers, tally
 
     results = tally(choice for file in values.tally for choice in read_answers(file))

@@ -6,17 +6,17 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from splice.commands.options import Options, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, duration, progress, show
 from splice.commands.run_options import add_run_options
 from splice.errors import InputError
-from splice.options import Options, add_settings, chosen_settings, path
-from splice.settings import Settings
-from splice.stopping import deferred
+from splice.method.settings import Settings
+from splice.running.stopping import deferred
 
 if TYPE_CHECKING:
-    from splice.outputs import RunFolder
-    from splice.pairs import Pair
-    from splice.run import Outcome
+    from splice.pictures.pairs import Pair
+    from splice.running.outputs import RunFolder
+    from splice.running.run import Outcome
 
 SAMPLE = Path("datasets") / "samples" / "mountains"
 OUTPUTS = Path("outputs")
@@ -78,13 +78,13 @@ def _pair(pictures: list[Path]) -> Pair:
             f"{pictures[2]} is one picture too many: give a structure image and an appearance "
             "image; 'splice batch' takes many pairs."
         )
-    from splice.pairs import pair_of_files
+    from splice.pictures.pairs import pair_of_files
 
     return pair_of_files(*pictures)
 
 
 def _only_pair(folder: Path) -> Pair:
-    from splice.pairs import pair_of_files, plan_pairs
+    from splice.pictures.pairs import pair_of_files, plan_pairs
 
     pairs = list(plan_pairs(folder).pairs)
     if len(pairs) > 1:
@@ -115,7 +115,7 @@ def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Out
 
     if not values.debug:
         warnings.simplefilter("ignore")
-    from splice.run import Run, earlier_outcome
+    from splice.running.run import Run, earlier_outcome
 
     with _folder(pair, values) as folder:
         if values.resume:
@@ -136,7 +136,7 @@ def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Out
 
 
 def _folder(pair: Pair, values: Namespace) -> RunFolder:
-    from splice.outputs import RunFolder
+    from splice.running.outputs import RunFolder
 
     if values.output is not None:
         return RunFolder(values.output)

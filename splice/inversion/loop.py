@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.adam import Adam
+from splice.backbones.features import Features, FrozenViT, self_similarity
+from splice.backbones.patch_grid import resize_to_patches
+from splice.backbones.precision import autocast_of
 from splice.errors import InputError, RunError
-from splice.features import Features, FrozenViT, self_similarity
 from splice.inversion.prior import NOISE_CHANNELS, SMALLEST_SIDE, DeepImagePrior
 from splice.inversion.settings import Feature, InversionSettings
-from splice.patch_grid import resize_to_patches
-from splice.precision import autocast_of
+from splice.method.adam import Adam
 
 State = dict[str, Tensor]
 Picture = Float[Tensor, "3 _height _width"]

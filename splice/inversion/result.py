@@ -9,8 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from splice.features import FrozenViT
-from splice.images import to_pil
+from splice.backbones.features import FrozenViT
 from splice.inversion.loop import (
     InversionStep,
     Subject,
@@ -21,6 +20,7 @@ from splice.inversion.loop import (
     targets,
 )
 from splice.inversion.settings import InversionSettings, load_inversion_preset
+from splice.pictures.images import to_pil
 from splice.visualize.curves import Curves, loss_curves
 from splice.visualize.grids import labelled_grid
 

@@ -16,20 +16,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splice import checkpoint as checkpoints
-from splice.checkpoint import Checkpoint
-from splice.device import describe_device, find_device, peak_memory, versions
+from splice.backbones.features import FrozenViT
+from splice.backbones.precision import precision_of
+from splice.backbones.weights import Progress
 from splice.errors import InputError
-from splice.features import FrozenViT
-from splice.images import read_image, to_pil, write_image
 from splice.inversion.loop import InversionStep, inversion_steps, seen, subjects
 from splice.inversion.result import inversion_grid, labels, psnr, relative_distances
 from splice.inversion.settings import InversionSettings
-from splice.outputs import CHECKPOINT, LOSSES_FIGURE, LOSSES_TABLE, RunFolder
-from splice.precision import precision_of
-from splice.run import sha256
+from splice.pictures.images import read_image, to_pil, write_image
+from splice.running import checkpoint as checkpoints
+from splice.running.checkpoint import Checkpoint
+from splice.running.device import describe_device, find_device, peak_memory, versions
+from splice.running.outputs import CHECKPOINT, LOSSES_FIGURE, LOSSES_TABLE, RunFolder
+from splice.running.run import sha256
 from splice.visualize.curves import loss_curves
-from splice.weights import Progress
 
 GRID = "grid.png"
 FRAME_HEIGHT = 128

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from splice.backbones import DEFAULT_BACKBONE
+from splice.backbones.registry import DEFAULT_BACKBONE
 from splice.errors import InputError
-from splice.presets import nearest, preset_folder
-from splice.section import Section
+from splice.method.section import Section
+from splice.running.presets import nearest, preset_folder
 
 Feature = Literal["cls", "keys", "tokens", "self-similarity"]
 FEATURES: tuple[Feature, ...] = get_args(Feature)

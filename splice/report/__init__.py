@@ -1,9 +1,16 @@
-"""Pages about outputs that need no server and no network: a gallery, and a blind preference sheet."""
+"""Pages about outputs, which need no server and no network.
+
+In come folders of outputs, and answers of people. Out go a gallery, a blind preference sheet, and how
+often whose pictures were preferred.
+"""
 
 from splice.report.gallery import write_gallery
 from splice.report.runs import RunEntry, find_runs
 from splice.report.sheet import write_sheet
 from splice.report.tally import Preference, read_answers, tally
+
+MODULES = ("scored", "sheet")
+"""Modules that other rooms may use, beside the names below."""
 
 __all__ = [
     "Preference",

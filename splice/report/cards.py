@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from splice.durations import duration
-from splice.outputs import FILES, PANEL, TIME_LAPSE
-from splice.presets import yaml_text
 from splice.report.curves import chart
 from splice.report.pictures import Shown, Store, film_strip, small_copy
 from splice.report.runs import RunEntry
 from splice.report.scored import OURS, Scored
+from splice.running.durations import duration
+from splice.running.outputs import FILES, PANEL, TIME_LAPSE
+from splice.running.presets import yaml_text
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _ratio(roles: Mapping[str, Figure]) -> float:
 
 def _lapse_steps(entry: RunEntry) -> list[int]:
     """After which steps the frames of the time lapse were taken; the first is the structure image."""
-    from splice.run import frame_steps
+    from splice.running.run import frame_steps
 
     taken = frame_steps(max(1, entry.steps))
     return [0, *sorted(step for step in taken if step <= entry.done)]

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from splice import __version__
-from splice.checkpoint import flat
-from splice.durations import duration
-from splice.evaluation import find_outputs
-from splice.metrics import BETTER
+from splice.method.settings import Settings
 from splice.report.cards import make_cards, setting_text
 from splice.report.page import write_page
 from splice.report.pictures import Store
 from splice.report.runs import RunEntry
 from splice.report.scored import LABELS, MEANINGS, OURS, Scored
-from splice.settings import Settings
+from splice.running.checkpoint import flat
+from splice.running.durations import duration
+from splice.scores.evaluation import find_outputs
+from splice.scores.metrics import BETTER
 
 EMBEDDED_AT_MOST = 150
 """Pairs up to which pictures lie within the page by default: beyond, browsers grow slow."""

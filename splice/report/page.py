@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from splice.errors import RunError
-from splice.images import write_atomically
-from splice.score_table import DECIMALS
+from splice.pictures.images import write_atomically
+from splice.scores.score_table import DECIMALS
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:

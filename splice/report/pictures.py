@@ -10,7 +10,7 @@ from urllib.parse import quote
 from PIL import Image, ImageSequence
 
 from splice.errors import SpliceError
-from splice.images import read_image, to_pil, write_atomically
+from splice.pictures.images import read_image, to_pil, write_atomically
 
 QUALITY = 88
 """Of WebP, at which differences are hard to find in a photograph."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from splice.batch.journal import read_journal
-from splice.checkpoint import flat
 from splice.errors import InputError
-from splice.metrics import BETTER
-from splice.outputs import CHECKPOINT, LOSSES_TABLE, PICTURE, RECORD
+from splice.running.checkpoint import flat
+from splice.running.outputs import CHECKPOINT, LOSSES_TABLE, PICTURE, RECORD
+from splice.scores.metrics import BETTER
 
 _FIXED = ("step", "seconds", "skipped", "precision")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from splice.errors import InputError
-from splice.metrics import BETTER
 from splice.report.runs import RunEntry
+from splice.scores.metrics import BETTER
 
 OURS = "ours"
 

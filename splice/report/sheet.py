@@ -14,11 +14,11 @@ from typing import Any
 
 from splice import __version__
 from splice.errors import InputError
-from splice.evaluation import find_outputs
-from splice.pairs import Pair
+from splice.pictures.pairs import Pair
 from splice.report.page import write_page
 from splice.report.pictures import Store, small_copy
 from splice.report.runs import RunEntry
+from splice.scores.evaluation import find_outputs
 
 QUESTION = (
     "Which image best shows the shape/structure of image A combined with the appearance/style of "

@@ -1,4 +1,8 @@
-"""Pictures of what the features hold and of how a run went, which notebooks display as they are."""
+"""Pictures of what the features hold and of how a run went, which notebooks display as they are.
+
+In come pictures, features and losses. Out go maps of principal components and similarity,
+correspondences, curves, panels and time lapses.
+"""
 
 from splice.visualize.correspondences import (
     Matches,
@@ -24,6 +28,9 @@ from splice.visualize.pca import (
     shared_colours,
 )
 from splice.visualize.time_lapse import time_lapse
+
+MODULES = ("curves", "grids", "looking", "maps")
+"""Modules that other rooms may use, beside the names below."""
 
 __all__ = [
     "Look",

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from splice.backbones.features import Features, FrozenViT
+from splice.backbones.patch_grid import resize_to_patches
 from splice.errors import InputError
-from splice.features import Features, FrozenViT
-from splice.images import to_pil
-from splice.patch_grid import resize_to_patches
+from splice.pictures.images import to_pil
 from splice.visualize.correspondences import (
     draw_matches,
     mutual_nearest_neighbours,

@@ -10,9 +10,9 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from splice.backbones.features import Features
 from splice.errors import InputError
-from splice.features import Features
-from splice.images import to_pil
+from splice.pictures.images import to_pil
 
 FeatureMap = Float[Tensor, "_rows _columns width"]
 

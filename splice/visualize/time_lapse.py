@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from splice.images import write_atomically
+from splice.pictures.images import write_atomically
 
 
 def time_lapse(

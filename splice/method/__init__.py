@@ -1,0 +1,9 @@
+"""The method itself, which can be lifted out and read alone: `transfer` is where to begin.
+
+In come two pictures in [0, 1], settings and a frozen transformer. Out comes, step by step, the first
+picture in the look of the second. In reading order: `semantics`, `tones`, `generator`, `light`,
+`looks`, `objective`, `painting`.
+"""
+
+MODULES = ("adam", "generator", "objective", "section", "settings", "sparing", "transfer", "views")
+"""Modules that other rooms may use."""

@@ -1,0 +1,266 @@
+"""The U-Net that paints: trained from scratch on one pair.
+
+The plain network is the paper's (Splice, section 3.3 and supplementary; after Ulyanov et al., "Deep
+Image Prior", 2018). The default's paints over a picture: it adds to the logits of its colours.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from splice.backbones.compiling import compiled
+
+PAPER_CHANNELS = (16, 32, 64, 128, 128)
+
+
+class UNet(nn.Module):
+    """Encoder, decoder and thin skips; pictures of any size in, pictures of the same size out.
+
+    Each level halves the size by a 3×3 convolution of stride 2 and adds another 3×3 one; a 1×1
+    convolution of the level's input to `skip` channels is its skip. The decoder doubles the size
+    bilinearly, joins the skip, and applies a 3×3 and a 1×1 convolution; a last 1×1 convolution and a
+    sigmoid make colours. All convolutions but the last are followed by instance norm and
+    LeakyReLU(0.2). The authors' batch norm in training mode with one image is the same function as
+    instance norm with an affine, which allows batches.
+
+    Attributes:
+        sparing: whether what is inside a level is computed a second time for the gradient rather than
+            kept: about half of the memory, a third more time, the same gradient.
+    """
+
+    _compiled: "Callable[[UNet, Tensor], Tensor] | None" = None
+
+    def __init__(
+        self,
+        inputs: int = 3,
+        *,
+        channels: Sequence[int] = PAPER_CHANNELS,
+        skip: int = 4,
+        start: Literal["paper", "rectifier"] = "paper",
+        reach: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Builds the network with random weights.
+
+        Args:
+            inputs: channels of the input, 3 for the plain network.
+            channels: width of each level, outermost first.
+            skip: channels of each skip.
+            start: "paper" draws weights from Xavier's normal distribution with gain 0.02;
+                "rectifier" from Kaiming's, which keeps the variance through LeakyReLU(0.2), with a
+                last layer of zeros, so that a network that paints over a picture starts from it.
+            reach: above 0, the last three channels of the input are the logits of a picture, from
+                which the network's colours go up to that far.
+            generator: where the randomness comes from.
+        """
+        super().__init__()
+        self.inputs, self.levels, self.sparing = inputs, len(channels), False
+        self.reach = reach
+        self.encoders, self.skips, self.decoders = (nn.ModuleList() for _ in range(3))
+        below = inputs
+        for width in channels:
+            self.skips.append(_layer(below, skip, 1))
+            self.encoders.append(
+                nn.Sequential(_layer(below, width, 3, stride=2), _layer(width, width, 3))
+            )
+            below = width
+        for width in reversed(channels):
+            joined = below + skip
+            self.decoders.append(
+                nn.Sequential(
+                    InstanceNorm(joined),
+                    _layer(joined, width, 3),
+                    _layer(width, width, 1),
+                )
+            )
+            below = width
+        self.colours = nn.Conv2d(below, 3, 1)
+        self._start(start, generator)
+
+    @torch.no_grad()
+    def _start(self, start: str, generator: torch.Generator | None) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                if start == "paper":
+                    nn.init.xavier_normal_(module.weight, 0.02, generator)
+                else:
+                    nn.init.kaiming_normal_(module.weight, 0.2, generator=generator)
+                if module.bias is not None:
+                    module.bias.zero_()
+        if start == "rectifier":
+            self.colours.weight.zero_()
+
+    def forward(
+        self, x: Float[Tensor, "batch inputs height width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The picture painted for an input, in [0, 1].
+
+        A size that 2^levels does not divide is padded at the right and bottom by repeating the
+        border, and the result is cropped.
+        """
+        height, width = x.shape[-2:]
+        multiple = 2**self.levels
+        right, bottom = -width % multiple, -height % multiple
+        if right or bottom:
+            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+        learns = torch.is_grad_enabled() and not self.sparing
+        paint = self._compiled if self._compiled is not None and learns else UNet._painted
+        return paint(self, x)[..., :height, :width]
+
+    def compile_learning(self) -> None:
+        """Has the network compiled for passes with a gradient that spare no memory."""
+        self._compiled = compiled(UNet._painted, "the generator")
+
+    def _painted(self, x: Tensor) -> Tensor:
+        """Of sizes that 2^levels divides."""
+        given, skips = x, []
+        for encoder, skip in zip(self.encoders, self.skips, strict=True):
+            skips.append(self._part(skip, x))
+            x = self._part(encoder, x)
+        for decoder in self.decoders:
+            x = self._part(_raise, decoder, x, skips.pop())
+        return self.coloured(x, given)
+
+    def coloured(
+        self, maps: Float[Tensor, "batch channels rows width"], given: Float[Tensor, "batch ..."]
+    ) -> Float[Tensor, "batch 3 rows width"]:
+        """The colours in [0, 1] that the last maps stand for, over what the network was given there."""
+        logits = self.colours(maps).float()
+        if self.reach > 0:
+            logits = given[:, -3:].float() + self.reach * torch.tanh(logits / self.reach)
+        return torch.sigmoid(logits)
+
+    def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
+        """A part of the network, of which only the inputs are kept where memory is spared."""
+        if not (self.sparing and torch.is_grad_enabled()):
+            return part(*inputs)
+        result = checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False)
+        assert isinstance(result, Tensor)
+        return result
+
+
+def _raise(decoder: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+    """The maps of a level, from those of the level below, half as large, and the skip."""
+    if torch.compiler.is_compiling():
+        # The compiler finds gradients and layouts by itself, and for sizes that are not known yet.
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    else:
+        x = _Doubled.apply(x)  # pyright: ignore[reportAssignmentType]
+    return decoder(torch.cat([x, skip], 1))
+
+
+class _Doubled(torch.autograd.Function):
+    """Bilinear doubling, with a gradient that stays channels-last.
+
+    What the gradient of `torch.cat` hands down is a slice of wider maps, for which torch's own backward
+    pass leaves that layout.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.size = list(x.shape)
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return torch.ops.aten.upsample_bilinear2d_backward(
+            gradient.contiguous(memory_format=torch.channels_last),
+            list(gradient.shape[-2:]),
+            ctx.size,
+            False,
+            2.0,
+            2.0,
+        )
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers the network learns."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+class InstanceNorm(nn.Module):
+    """Each channel of each picture with mean 0 and variance 1, then scaled and shifted.
+
+    For one picture this is batch norm in training mode, which, unlike torch's instance norm, keeps
+    the channels-last layout and so spares two copies.
+    """
+
+    def __init__(self, channels: int) -> None:
+        """Starts with scale 1 and shift 0."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The normalised channels; a channel of a single pixel becomes its shift."""
+        if x.shape[-2:].numel() == 1:
+            return (x - x) * self.weight[:, None, None] + self.bias[:, None, None]
+        if len(x) == 1:
+            return self._one(x)
+        if x.device.type == "cpu":
+            return torch.cat([self._one(picture) for picture in x.split(1)])
+        return F.instance_norm(x, weight=self.weight, bias=self.bias)
+
+    def _one(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+
+
+class MirrorBorder(nn.Module):
+    """One pixel of border all around, mirrored about the outermost pixels.
+
+    The same as torch's reflection padding, whose backward pass leaves the channels-last layout.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height+2 width+2"]:
+        """The maps with their border; a side of one pixel is repeated."""
+        if min(x.shape[-2:]) < 2:
+            return F.pad(x, (1, 1, 1, 1), mode="replicate")
+        if torch.compiler.is_compiling():
+            return F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return _MirrorBorder.apply(x)  # pyright: ignore[reportReturnType]
+
+
+class _MirrorBorder(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        batch, channels, height, width = x.shape
+        padded = torch.empty(
+            (batch, channels, height + 2, width + 2),
+            dtype=x.dtype,
+            device=x.device,
+            memory_format=torch.channels_last,
+        )
+        padded[:, :, 1:-1, 1:-1] = x
+        padded[:, :, 0, 1:-1], padded[:, :, -1, 1:-1] = x[:, :, 1], x[:, :, -2]
+        padded[..., 0], padded[..., -1] = padded[..., 2], padded[..., -3]
+        return padded
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        rows = gradient[:, :, 1:-1].clone(memory_format=torch.channels_last)
+        rows[:, :, 1] += gradient[:, :, 0]
+        rows[:, :, -2] += gradient[:, :, -1]
+        inner = rows[..., 1:-1].clone(memory_format=torch.channels_last)
+        inner[..., 1] += rows[..., 0]
+        inner[..., -2] += rows[..., -1]
+        return inner
+
+
+def _layer(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution with a mirrored border, instance norm, LeakyReLU(0.2)."""
+    return nn.Sequential(
+        MirrorBorder() if kernel == 3 else nn.Identity(),
+        # A bias would be taken away again by the instance norm after it.
+        nn.Conv2d(inputs, outputs, kernel, stride, bias=False),
+        InstanceNorm(outputs),
+        nn.LeakyReLU(0.2),
+    )

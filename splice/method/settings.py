@@ -1,0 +1,216 @@
+"""What can be set: every setting with its meaning, range and default, validated.
+
+The defaults here are the preset `default`; the other presets are the files in `configs/`, which
+`splice.running.presets` reads. A new setting is one line: a field with its default, range and
+description is at once a key of presets, an option of the command and a row of the list of settings.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from splice.backbones.registry import DEFAULT_BACKBONE, find_backbone
+from splice.method.section import Fraction, Schedule, Section
+
+MIN_SIZE, MAX_SIZE = 32, 2160
+
+Depths = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
+"""Blocks as fractions of a backbone's depth, 1 being the deepest."""
+
+Weight = Annotated[float, Field(ge=0)]
+"""How much a term of the objective counts; 0 leaves it out."""
+
+PAPER_TERMS = ("appearance", "structure", "identity")
+PAINTING_TERMS = (
+    "appearance",
+    "structure",
+    "nearest",
+    "colour",
+    "edges",
+    "gamut",
+    "palette",
+    "change",
+)
+
+
+class Meaning(Section):
+    """How the meaning of pixels and patches is found, once for each pair."""
+
+    short_side: int = Field(
+        default=448, ge=32, le=2048, description="at which both pictures are seen, in pixels"
+    )
+    depths: Depths = Field(
+        default=(0.75, 0.83, 0.92, 1.0),
+        description="blocks whose tokens say what corresponds, in fractions of the backbone's depth",
+    )
+    channels: int = Field(default=32, ge=1, le=384, description="channels of the codes")
+    radius: int = Field(
+        default=8, ge=0, le=256, description="of the window that brings codes to edges, in pixels"
+    )
+
+
+class Tones(Section):
+    """The tone map that the generator paints over."""
+
+    parts: int = Field(default=48, ge=1, le=256, description="parts, each with a map of its own")
+    softness: float = Field(
+        default=0.5, gt=0, le=10, description="how far parts reach into each other"
+    )
+    temperature: float = Field(
+        default=0.043,
+        gt=0,
+        le=10,
+        description="of the softmax over likeness that says where a part's colours come from",
+    )
+    strongest: float = Field(
+        default=3.0, ge=1, le=100, description="most that a part's contrast is strengthened"
+    )
+
+
+class Seen(Section):
+    """The sizes at which the backbone sees the output."""
+
+    short_side: int = Field(default=336, ge=32, le=1024, description="short side, in pixels")
+    coarse_short_side: int = Field(
+        default=224, ge=32, le=1024, description="short side in the first part of the run"
+    )
+    until: Fraction = Field(default=0.6, description="share of the steps that is that first part")
+
+
+class GeneratorSettings(Section):
+    """The network that paints the output."""
+
+    skip: int = Field(default=8, ge=1, le=128, description="channels of each skip connection")
+    reach: float = Field(
+        default=4.0,
+        gt=0,
+        le=20,
+        description="how far, in logits, a colour may go from the toned picture's",
+    )
+    average: float = Field(
+        default=0.98,
+        ge=0,
+        lt=1,
+        description="share of the past in the averaged weights; 0 for none",
+    )
+
+
+class Objective(Section):
+    """The weights of the terms that are summed, and what they look at."""
+
+    appearance: Weight = Field(default=3.0, description="[CLS] tokens of the appearance image")
+    structure: Weight = Field(default=1.5, description="self-similarity of the structure image")
+    identity: Weight = Field(
+        default=0.0, description="keys of the appearance image painted by itself; the paper's alone"
+    )
+    nearest: Weight = Field(
+        default=5.0, description="patch tokens, each like the nearest of the appearance image's"
+    )
+    colour: Weight = Field(default=2.0, description="mean colours of the patches matched so")
+    edges: Weight = Field(default=1.0, description="outlines of the structure image")
+    gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
+    palette: Weight = Field(default=2.5, description="colours of each part, as often as they occur")
+    change: Weight = Field(
+        default=3.0, description="total variation of the change: detail of the photograph stays"
+    )
+    cls_depths: Depths = Field(
+        default=(0.25, 0.5, 0.75, 1.0), description="blocks whose [CLS] is compared"
+    )
+    token_depths: Depths = Field(
+        default=(0.25, 0.5, 0.75), description="blocks whose patch tokens are matched"
+    )
+    evenness: Fraction = Field(
+        default=0.7, description="how far small parts count as much as large ones"
+    )
+
+
+class Optimiser(Section):
+    """Adam, by which the generator learns."""
+
+    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
+    schedule: Schedule = Field(
+        default=((0.0, 0.1), (0.02, 1.0), (0.6, 1.0), (1.0, 0.05)),
+        description="factors of the step size over the run",
+    )
+    beta1: float = Field(default=0.5, ge=0, lt=1, description="decay of the gradient's mean")
+
+
+def _size(value: Any) -> Any:
+    if value == "auto":
+        return value
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", text):
+        raise ValueError(f"it should be pixels, {MIN_SIZE} to {MAX_SIZE}, or auto")
+    if not MIN_SIZE <= int(text) <= MAX_SIZE:
+        raise ValueError(f"it should be from {MIN_SIZE} to {MAX_SIZE}, or auto")
+    return int(text)
+
+
+Size = Annotated[int | Literal["auto"], BeforeValidator(_size)]
+
+
+class Settings(Section):
+    """Everything that decides what a run paints, besides the two pictures."""
+
+    backbone: str = Field(default=DEFAULT_BACKBONE, description="the frozen vision transformer")
+    weights: str | None = Field(
+        default=None, description="file of its weights, instead of the usual ones"
+    )
+    method: Literal["painting", "paper"] = Field(
+        default="painting",
+        description="paint the toned structure image over as a whole, or the published method",
+    )
+    size: Size = Field(
+        default=MAX_SIZE, description="short side of the output, at most the structure image's"
+    )
+    painted: int = Field(
+        default=256,
+        ge=32,
+        le=1024,
+        description="short side of what the generator paints, at most the output's; the "
+        "photograph's own detail makes it as large as the output",
+    )
+    steps: int = Field(
+        default=500, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="of the matrix products"
+    )
+    compiled: bool = Field(
+        default=False,
+        description="compile transformer and generator first, for a GPU; slower than plain on a CPU",
+    )
+    seen: Seen = Seen()
+    meaning: Meaning = Meaning()
+    tones: Tones = Tones()
+    generator: GeneratorSettings = GeneratorSettings()
+    objective: Objective = Objective()
+    optimiser: Optimiser = Optimiser()
+
+    @model_validator(mode="after")
+    def _has_its_terms(self) -> "Settings":
+        terms = PAPER_TERMS if self.method == "paper" else PAINTING_TERMS
+        for name in dict.fromkeys(PAPER_TERMS + PAINTING_TERMS):
+            if name not in terms and getattr(self.objective, name):
+                raise ValueError(
+                    f"objective.{name} should be 0 with method {self.method}, which has no such term"
+                )
+        return self
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        # Names of timm's are looked up when the model is made: asking timm takes seconds.
+        if not re.fullmatch(r"timm:[\w.\-]+", name):
+            find_backbone(name)
+        return name
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
+            raise ValueError("it should be auto, cpu, cuda, cuda:1 (or another number) or mps")
+        return device

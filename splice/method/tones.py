@@ -1,0 +1,197 @@
+"""The tone map: the structure image in the colours of the appearance image, part by part.
+
+It takes a fraction of a second, keeps every detail of the photograph, and is what the generator paints
+over. Soft parts of the structure image get the colours of the patches of the appearance image that mean
+the same, each part by one affine map of its colours. The same parts tell where texture is lacking.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.method.clusters import k_means
+from splice.method.semantics import TOLERANCE, Semantics
+from splice.method.settings import Tones
+from splice.pictures.guided_filter import guided_upsampling
+
+CODES = 24
+"""Channels of the codes that tell parts apart."""
+
+SAMPLES = 6_000
+"""Pixels that parts are found from."""
+
+FLOOR = 3e-4
+"""Variance that is added to all colours, about that of rounding and of a sensor's noise."""
+
+WEAKEST = 0.1
+"""Least gain of a part's contrast: a part never becomes flat."""
+
+RADIUS = 12
+"""Of the window that brings maps to edges, in pixels."""
+
+PATCH_PIXELS = 8
+"""Along a patch, where the moments of its colours are taken."""
+
+LITTLE, MUCH = 0.035, 0.1
+"""Deviations of colours by which texture that is lacking begins to count, and counts in full."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Soft parts of the structure image, and where each has its looks from.
+
+    Attributes:
+        members: how much each pixel belongs to each part; the sum over parts is 1.
+        places: the structure image's patches of each part, as shares whose sum is 1.
+        sources: the appearance image's patches that mean the same, as such shares.
+    """
+
+    members: Float[Tensor, "1 parts height width"]
+    places: Float[Tensor, "parts structure_patches"]
+    sources: Float[Tensor, "parts appearance_patches"]
+
+
+@torch.no_grad()
+def find_parts(semantics: Semantics, settings: Tones, seed: int = 0) -> Parts:
+    """The parts of a pair."""
+    members = soft_parts(semantics, settings, seed)
+    places = F.interpolate(members, size=semantics.structure_grid, mode="area")[0].flatten(1)
+    places = places / places.sum(1, keepdim=True).clamp_min(1e-6)
+    return Parts(
+        members, places, places @ torch.softmax(semantics.likeness / settings.temperature, 1)
+    )
+
+
+@torch.no_grad()
+def tone_maps(
+    structure: Float[Tensor, "1 3 height width"],
+    appearance: Float[Tensor, "1 3 rows columns"],
+    semantics: Semantics,
+    parts: Parts,
+    strongest: float,
+) -> Float[Tensor, "1 12 height width"]:
+    """Affine maps that give the structure image the colours of the appearance image, part by part.
+
+    Each pixel's map is the mean of its parts' maps by its membership. A guided filter gives the maps
+    the structure image's edges, so that none of a cow's map is left in the sky around it.
+
+    Args:
+        structure: the structure image, in [0, 1].
+        appearance: the appearance image, in [0, 1].
+        semantics: of the pair.
+        parts: likewise.
+        strongest: most that a part's contrast is strengthened.
+
+    Returns:
+        Maps as `splice.method.light.applied` takes them.
+    """
+    mean, second = patch_moments(appearance, semantics.appearance_grid)
+    wanted = parts.sources @ mean
+    covariance = (parts.sources @ second.flatten(1)).view(-1, 3, 3) - _outer(wanted)
+    weights, colours = parts.members[0].flatten(1), structure[0].flatten(1).T
+    present = weights @ colours / weights.sum(1, keepdim=True).clamp_min(1e-6)
+    squares = torch.einsum("kp,pa,pb->kab", weights, colours, colours)
+    own = squares / weights.sum(1)[:, None, None].clamp_min(1e-6) - _outer(present)
+    floor = FLOOR * torch.eye(3).to(own)
+    gains = bounded(monge_kantorovich(own + floor, covariance + floor), WEAKEST, strongest)
+    offsets = wanted - (gains @ present[..., None])[..., 0]
+    maps = torch.cat([gains.flatten(1), offsets], 1).T @ weights
+    maps = maps.reshape(1, 12, *parts.members.shape[-2:])
+    return guided_upsampling(maps, structure, RADIUS, TOLERANCE)
+
+
+@torch.no_grad()
+def freedom(
+    appearance: Float[Tensor, "1 3 rows columns"],
+    toned: Float[Tensor, "1 3 height width"],
+    semantics: Semantics,
+    parts: Parts,
+) -> Float[Tensor, "1 1 height width"]:
+    """Where the appearance image has texture that the toned picture lacks, in [0, 1].
+
+    Deviations of colours in windows of three by three patches are compared, part by part: a zebra's
+    coat has more of it than a toned horse's, a meadow no more than another. 0 where the appearance
+    image has at most `LITTLE` more, 1 where it has `MUCH`.
+    """
+    there = parts.sources @ _local_variance(appearance, semantics.appearance_grid)
+    here = parts.places @ _local_variance(toned, semantics.structure_grid)
+    lacking = (there.sqrt() - here.sqrt() - LITTLE) / (MUCH - LITTLE)
+    return torch.einsum("k,nkhw->nhw", lacking.clamp(0, 1), parts.members)[:, None]
+
+
+def _local_variance(image: Tensor, grid: tuple[int, int]) -> Float[Tensor, " patches"]:
+    """The variance of colours, summed over channels, in the three by three patches around each."""
+    mean, second = patch_moments(image, grid)
+    moments = torch.cat([mean, second.diagonal(dim1=1, dim2=2)], 1).T.reshape(1, 6, *grid)
+    around = F.avg_pool2d(moments, 3, 1, 1, count_include_pad=False)[0].flatten(1)
+    return (around[3:] - around[:3] ** 2).clamp_min(0).sum(0)
+
+
+def soft_parts(
+    semantics: Semantics, settings: Tones, seed: int
+) -> Float[Tensor, "1 parts height width"]:
+    """How much each pixel of the structure image belongs to each part; the sum over parts is 1.
+
+    Parts are groups of like codes, of which the first channels count most. Membership falls with the
+    squared distance to a group's centre.
+    """
+    random = torch.Generator().manual_seed(seed)
+    channels = min(CODES, semantics.codes.shape[1])
+    fading = torch.linspace(1, 0.5, channels).to(semantics.codes)
+    codes = semantics.codes[0, :channels].flatten(1).T * fading
+    some = torch.randperm(len(codes), generator=random)[:SAMPLES].to(codes.device)
+    centres = k_means(codes[some], settings.parts, random)
+    width = 2 * settings.softness**2 * channels / 8
+    members = torch.softmax(-torch.cdist(codes, centres).square() / width, 1)
+    return members.T.reshape(1, -1, *semantics.codes.shape[-2:])
+
+
+def patch_moments(
+    image: Float[Tensor, "1 3 rows columns"], grid: tuple[int, int]
+) -> tuple[Float[Tensor, "patches 3"], Float[Tensor, "patches 3 3"]]:
+    """Mean, and mean of products, of the colours in each patch of a grid, row by row."""
+    size = (grid[0] * PATCH_PIXELS, grid[1] * PATCH_PIXELS)
+    pixels = F.unfold(
+        F.interpolate(image, size=size, mode="area"), PATCH_PIXELS, stride=PATCH_PIXELS
+    )
+    pixels = pixels[0].view(3, PATCH_PIXELS**2, -1)
+    products = torch.einsum("apm,bpm->mab", pixels, pixels) / PATCH_PIXELS**2
+    return pixels.mean(1).T, products
+
+
+def monge_kantorovich(
+    own: Float[Tensor, "parts 3 3"], wanted: Float[Tensor, "parts 3 3"]
+) -> Float[Tensor, "parts 3 3"]:
+    """The linear map of least displacement that gives colours of one covariance the other.
+
+    T = A^(-1/2) (A^(1/2) B A^(1/2))^(1/2) A^(-1/2), the optimal transport between Gaussians (Pitié,
+    Kokaram, "The linear Monge-Kantorovitch linear colour mapping", CVMP 2007, eq. 13).
+
+    Args:
+        own: covariances A, positive definite.
+        wanted: covariances B, positive definite.
+    """
+    root, inverse = _roots(own)
+    return inverse @ _roots(root @ wanted @ root)[0] @ inverse
+
+
+def bounded(
+    maps: Float[Tensor, "parts 3 3"], weakest: float, strongest: float
+) -> Float[Tensor, "parts 3 3"]:
+    """Symmetric maps with the gains along their own axes kept within bounds."""
+    values, vectors = torch.linalg.eigh(maps)
+    return (vectors * values.clamp(weakest, strongest)[..., None, :]) @ vectors.mT
+
+
+def _roots(covariances: Tensor) -> tuple[Tensor, Tensor]:
+    values, vectors = torch.linalg.eigh(covariances)
+    root = values.clamp_min(0).sqrt()
+    inverse = (vectors / root.clamp_min(1e-6)[..., None, :]) @ vectors.mT
+    return (vectors * root[..., None, :]) @ vectors.mT, inverse
+
+
+def _outer(means: Float[Tensor, "parts 3"]) -> Float[Tensor, "parts 3 3"]:
+    return means[:, :, None] * means[:, None, :]

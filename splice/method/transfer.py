@@ -1,0 +1,248 @@
+"""The optimisation of one pair: a generator learns to paint one picture in the look of the other.
+
+The generator paints, the frozen transformer looks at what was painted, and the terms of the method
+(`painting`, or the published one, `paper`) say what is wrong with it. The loop yields a small record
+after every step to whoever watches.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.backbones.features import FrozenViT
+from splice.backbones.precision import precision_of
+from splice.errors import RunError
+from splice.method.failures import FailedSteps, Outcome
+from splice.method.painter import Painter
+from splice.method.painting import Painting
+from splice.method.paper import Published
+from splice.method.settings import Settings
+from splice.method.sparing import in_one_piece, is_out_of_memory, let_go, spares
+from splice.pictures.images import resize_short_side
+
+SKIPS_TO_FULL_PRECISION, SKIPS_TO_GIVING_UP = 3, 10
+"""Steps in a row with a loss or gradient that is not finite, after which the loop goes to float32,
+and after which it ends."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a watcher learns of one step.
+
+    Attributes:
+        step: its number, from 1.
+        steps: of the whole run.
+        losses: each term as it is summed, weight and schedule included, and their sum "total";
+            scalars on the device, which a reader waits for.
+        seconds: that the step took on the host.
+        learnt: whether loss and gradients were finite; if not, nothing was learnt.
+        precision: of the matrix products: "float32", "bfloat16" or "float16".
+        note: what has changed in the way that the run works, in a sentence, when it has.
+    """
+
+    step: int
+    steps: int
+    losses: Mapping[str, Float[Tensor, ""]]
+    seconds: float
+    learnt: Outcome
+    precision: str
+    note: str = ""
+
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing was learnt, which a reader waits for."""
+        return not self.learnt
+
+
+class Transfer:
+    """The loop of one pair, with all that it knows.
+
+    Attributes:
+        step: steps done.
+        sparing: whether the run takes less memory and more time: pictures are large, or memory ran out.
+        painter: the generator, its average and its optimiser.
+        method: what the generator is given, and what is wrong with what it paints.
+    """
+
+    def __init__(
+        self,
+        structure: Float[Tensor, "3 height width"],
+        appearance: Float[Tensor, "3 rows columns"],
+        settings: Settings,
+        vit: FrozenViT,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Prepares the generator; what is found once for a pair is found when it is needed.
+
+        Args:
+            structure: the structure image, in [0, 1], at the size of the output.
+            appearance: the appearance image, in [0, 1], of about that size.
+            settings: of the run.
+            vit: the frozen transformer, on the device.
+            device: where to compute.
+
+        Raises:
+            InputError: a precision that the device does not have.
+        """
+        self.settings, self.device, self.step = settings, torch.device(device), 0
+        self.sparing, self._note = False, ""
+        self.dtype = precision_of(settings.precision, self.device)
+        self.full_vit = vit.compiled() if settings.compiled else vit
+        self.large = structure[None].to(self.device, torch.float32)
+        whole = settings.method == "painting"
+        pictures = [
+            resize_short_side(each, min(settings.painted, *each.shape[1:])) if whole else each
+            for each in (structure, appearance)
+        ]
+        self.structure, self.appearance = (
+            each[None].to(self.device, torch.float32) for each in pictures
+        )
+        # Views are drawn on the host, so that their sizes are known without asking the device.
+        self.random = torch.Generator().manual_seed(settings.seed)
+        self.failed = FailedSteps(self.device)
+        method = Painting if whole else Published
+        vit = self.full_vit.at_precision(self.dtype)
+        self.method = method(self.structure, self.appearance, settings, vit, self.random)
+        if spares(self.structure.shape[-2], self.structure.shape[-1], settings):
+            self.spare_memory()
+        inputs = self._within_memory(lambda: self.method.inputs(0, 1).shape[1])
+        self.painter = Painter(inputs, settings, self.device)
+        self.painter.network.sparing = self.sparing
+        if settings.compiled:
+            self.painter.network.compile_learning()
+
+    def steps(self) -> Iterator[Step]:
+        """Runs until `settings.steps` steps are done, and yields a record after each.
+
+        Raises:
+            RunError: ten steps in a row had a loss or gradient that is not finite.
+            RuntimeError, MemoryError: memory ran out, and again when it was spared.
+        """
+        while self.step < self.settings.steps:
+            begun = time.perf_counter()
+            random = self.random.get_state()
+            losses, learnt = self._within_memory(lambda random=random: self._learn(random))
+            precision = str(self.dtype).removeprefix("torch.")
+            self.step += 1
+            self._survive(learnt)
+            seconds = time.perf_counter() - begun
+            steps, note, self._note = self.settings.steps, self._note, ""
+            yield Step(self.step, steps, losses, seconds, learnt, precision, note)
+
+    @torch.no_grad()
+    def picture(self) -> Float[Tensor, "3 height width"]:
+        """The structure image painted with the averaged weights, in [0, 1], at the painting's size."""
+        return self.method.finished(self._painted())[0]
+
+    @torch.no_grad()
+    def output(self) -> Float[Tensor, "3 rows columns"]:
+        """The picture at the size of the structure image that the loop was given, in [0, 1]."""
+        return self.method.delivered(self._painted(), self.large)[0]
+
+    def _painted(self) -> Float[Tensor, "1 3 height width"]:
+        """What the generator paints; a large picture, and any once memory is spared, in bands."""
+        height, width = self.structure.shape[-2:]
+        read = self.method.inputs
+        with self.painter.averaged():
+            if not self.sparing and in_one_piece(height, width):
+                try:
+                    return self.painter.paint([read(0, height)], self.dtype)[0]
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                let_go(self.device)
+            return self.painter.paint_in_bands(read, height, width, self.dtype)
+
+    def losses(self) -> dict[str, Float[Tensor, ""]]:
+        """The terms of the next step, weighted, and their sum "total"."""
+        terms = self.method.losses(self.step, lambda inputs: self.painter.paint(inputs, self.dtype))
+        nothing = torch.zeros((), device=self.device)
+        terms["total"] = torch.stack(list(terms.values())).sum() if terms else nothing
+        return terms
+
+    def _learn(self, random: Tensor) -> tuple[dict[str, Float[Tensor, ""]], Outcome]:
+        """The terms of the next step, and whether they were finite and the painter learnt from them.
+
+        Args:
+            random: state of the generator of views before the step, so that a step that ran out of
+                memory draws the same again.
+        """
+        self.random.set_state(random)
+        losses = self.losses()
+        half = self.dtype == torch.float16
+        progress = self.step / self.settings.steps
+        learnt = self.painter.learn(losses["total"], progress, self.step, half)
+        return {name: loss.detach() for name, loss in losses.items()}, Outcome.of(learnt)
+
+    def _within_memory(self, work: Callable[[], T]) -> T:
+        """What the work gives; if memory runs out, it is done once more while memory is spared."""
+        try:
+            return work()
+        except (RuntimeError, MemoryError) as error:
+            if self.sparing or not is_out_of_memory(error):
+                raise
+        # Only here is the error gone, and with it all that the failed work held.
+        self.spare_memory()
+        self._note = (
+            "memory ran out; the run goes on with less of it, in which a step takes a third longer"
+        )
+        return work()
+
+    def spare_memory(self) -> None:
+        """From now on, parts are computed twice rather than kept, and pictures seen one by one."""
+        self.sparing = True
+        self.full_vit = self.full_vit.spared()
+        self.method.spare(self.full_vit.at_precision(self.dtype))
+        if hasattr(self, "painter"):
+            self.painter.network.sparing = True
+        let_go(self.device)
+
+    def _survive(self, learnt: Outcome) -> None:
+        """Counts steps that failed in a row, and does something about it."""
+        self.failed.add(learnt)
+        if self.failed.in_a_row >= SKIPS_TO_GIVING_UP:
+            raise RunError(
+                f"{SKIPS_TO_GIVING_UP} steps in a row, up to step {self.step}, had a loss or "
+                "gradient that is not finite; a lower --optimiser.learning-rate may help."
+            )
+        if self.failed.in_a_row >= SKIPS_TO_FULL_PRECISION and self.dtype != torch.float32:
+            self._compute_in(torch.float32)
+            failed = f"{self.failed.in_a_row} steps in a row were not finite"
+            self._note = f"{failed}; the run goes on in float32"
+
+    def _compute_in(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.method.use(self.full_vit.at_precision(dtype))
+
+    # Saving.
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on, flat: tensors and plain values by name."""
+        self.failed.read()
+        return {
+            "step": self.step,
+            "skipped_in_a_row": self.failed.in_a_row,
+            "precision": str(self.dtype).removeprefix("torch."),
+            "views": self.random.get_state(),
+            **self.painter.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a state that `state` gave, of a run with the same settings and pictures.
+
+        Raises:
+            KeyError, RuntimeError: it is not the state of such a run.
+        """
+        self.painter.restore(state)
+        self.step, self.failed = int(state["step"]), FailedSteps(self.device)
+        self.failed.in_a_row = int(state["skipped_in_a_row"])
+        if state["precision"] != str(self.dtype).removeprefix("torch."):
+            self._compute_in(getattr(torch, state["precision"]))
+        self.random.set_state(state["views"].cpu())

@@ -1,0 +1,18 @@
+"""One run from files to files: presets, device, memory, folder, checkpoint, and being stopped.
+
+In come two files and settings. Out comes a folder with the picture, its record, curves and a time
+lapse, which an interrupted run can go on from.
+"""
+
+MODULES = (
+    "checkpoint",
+    "device",
+    "durations",
+    "memory",
+    "one_pair",
+    "outputs",
+    "presets",
+    "run",
+    "stopping",
+)
+"""Modules that other rooms may use."""

@@ -1,0 +1,306 @@
+"""Presets: named settings in YAML, changed by options, and the list of what can be set."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from splice.errors import InputError
+from splice.method.section import Section
+from splice.method.settings import Settings
+
+DEFAULT_PRESET = "default"
+_SUFFIXES = (".yaml", ".yml")
+_REASONS = {
+    "int_parsing": "it should be a whole number",
+    "int_type": "it should be a whole number",
+    "int_from_float": "it should be a whole number",
+    "float_parsing": "it should be a number",
+    "float_type": "it should be a number",
+    "finite_number": "it should be a finite number",
+    "bool_parsing": "it should be true or false",
+    "bool_type": "it should be true or false",
+    "tuple_type": "it should be a list",
+    "string_type": "it should be text",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its dotted path, its default, what values it takes, and what it means."""
+
+    path: str
+    default: Any
+    values: str
+    description: str
+    is_list: bool
+
+
+def preset_folder() -> Path:
+    """Where the presets are: in the installed package, or `configs/` of the source checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "presets"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def preset_names() -> list[str]:
+    """The names of the presets that come with the package, `default` first."""
+    # Those of inversion lie beside them, and have settings of their own.
+    names = {p.stem for p in preset_folder().glob("*.yaml") if not p.stem.startswith("inversion")}
+    return sorted(names, key=lambda name: (name != DEFAULT_PRESET, name))
+
+
+def load_preset(
+    preset: str | Path = DEFAULT_PRESET, changes: Mapping[str, Any] | None = None
+) -> Settings:
+    """The settings of a preset, with single ones changed.
+
+    Args:
+        preset: a name from `preset_names`, or a YAML file. A file names only what differs from the
+            preset `default`.
+        changes: values by the dotted path of a setting (`objective.nearest`), or by any end
+            of it that names no other (`nearest`). Text is taken as on a command line.
+
+    Raises:
+        InputError: no such preset, setting or value, with what would be right.
+    """
+    file = _preset_file(preset)
+    values = _read(file)
+    changed = {find_setting(name).path: value for name, value in (changes or {}).items()}
+    for path, value in changed.items():
+        _put(values, path, _from_text(path, value))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_explanation(error, changed, file)) from None
+
+
+def change_settings(settings: Settings, changes: Mapping[str, Any], source: str) -> Settings:
+    """Settings with single ones changed, as `load_preset` changes those of a preset.
+
+    Args:
+        settings: to start from; they are left as they are.
+        changes: values by the dotted path of a setting, or by any end of it that names no other.
+        source: what a message names as the origin of a wrong value.
+
+    Raises:
+        InputError: no such setting or value.
+    """
+    values = settings.model_dump()
+    changed = {find_setting(name).path: value for name, value in changes.items()}
+    for path, value in changed.items():
+        _put(values, path, _from_text(path, value))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_explanation(error, {}, Path(source))) from None
+
+
+@cache
+def settings_list() -> dict[str, Setting]:
+    """Every setting by its dotted path, in the order of `Settings`."""
+    return {setting.path: setting for setting in _settings(Settings(), "")}
+
+
+@cache
+def short_names() -> dict[str, str]:
+    """Every end of a dotted path that names one setting alone, and the path that it names."""
+    ends: dict[str, list[str]] = {}
+    for path in settings_list():
+        parts = path.split(".")
+        for start in range(len(parts)):
+            ends.setdefault(".".join(parts[start:]), []).append(path)
+    whole = {path: path for path in settings_list()}
+    return {end: paths[0] for end, paths in ends.items() if len(paths) == 1} | whole
+
+
+def find_setting(name: str) -> Setting:
+    """The setting of that dotted path, or of that end of one.
+
+    Raises:
+        InputError: there is none, or more than one, with the nearest.
+    """
+    path = short_names().get(name)
+    if path is not None:
+        return settings_list()[path]
+    several = [path for path in settings_list() if path.endswith("." + name)]
+    if several:
+        raise InputError(f"the setting {name} could be {_either(several)}; name one of them.")
+    raise InputError(f"there is no setting {name}{nearest(name, short_names())}.")
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """` (did you mean …?)` with the nearest choices, or nothing where none is near."""
+    close = difflib.get_close_matches(word, list(choices), n=3, cutoff=0.6)
+    return f" (did you mean {_either(close)}?)" if close else ""
+
+
+def settings_table() -> list[tuple[str, str, str, str]]:
+    """Rows of all settings: path, default, possible values, description."""
+    return [
+        (setting.path, yaml_text(setting.default), setting.values, setting.description)
+        for setting in settings_list().values()
+    ]
+
+
+def yaml_text(value: Any) -> str:
+    """A value of a setting as it would stand in a preset, on one line."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(yaml_text(part) for part in value) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _preset_file(preset: str | Path) -> Path:
+    names = preset_names()
+    if isinstance(preset, str) and preset in names:
+        return preset_folder() / f"{preset}.yaml"
+    path = Path(preset).expanduser()
+    if path.suffix.lower() in _SUFFIXES or len(path.parts) > 1:
+        return path
+    raise InputError(
+        f"there is no preset {preset}{nearest(str(preset), names)}; "
+        f"the presets are {', '.join(names)}, or give a YAML file."
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"the preset {file} does not exist; give a YAML file.") from None
+    except OSError as error:
+        raise InputError(f"the preset {file} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark is not None else ""
+        raise InputError(f"the preset {file} is not valid YAML{where}.") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"the preset {file} should hold settings, as lines of 'name: value'.")
+    return values
+
+
+def _put(values: dict[str, Any], path: str, value: Any) -> None:
+    *sections, name = path.split(".")
+    for section in sections:
+        inner = values.get(section)
+        values[section] = inner = dict(inner) if isinstance(inner, dict) else {}
+        values = inner
+    values[name] = value
+
+
+def _from_text(path: str, value: Any) -> Any:
+    """Lists are written `0.5,1` or as in YAML; single values pydantic reads from text itself."""
+    setting = settings_list()[path]
+    if not isinstance(value, str):
+        return value
+    if setting.default is None and value == "none":
+        return None
+    if not setting.is_list:
+        return value
+    try:
+        return yaml.safe_load(value if value.startswith("[") else f"[{value}]")
+    except yaml.YAMLError:
+        return value
+
+
+def _settings(section: Section, prefix: str) -> Iterator[Setting]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _settings(value, f"{prefix}{name}.")
+        else:
+            is_list = isinstance(value, tuple)
+            description = field.description or ""
+            yield Setting(prefix + name, value, _values(field), description, is_list)
+
+
+def _values(field: FieldInfo) -> str:
+    """What a field takes, in words: its choices, or its range."""
+    if str(get_origin(field.annotation)) == "typing.Literal":
+        return ", ".join(map(str, get_args(field.annotation)))
+    bounds = {
+        name: getattr(bound, name)
+        for bound in field.metadata
+        for name in ("ge", "gt", "le", "lt")
+        if getattr(bound, name, None) is not None
+    }
+    if field.annotation is bool:
+        return "true, false"
+    words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    return " ".join(f"{words[name]} {bounds[name]:,}" for name in words if name in bounds)
+
+
+def _explanation(error: ValidationError, changed: Mapping[str, Any], file: Path) -> str:
+    """The first of pydantic's findings, as one sentence."""
+    first = error.errors()[0]
+    names = [str(part) for part in first["loc"]]
+    setting = _longest_known(names)
+    if first["type"] == "extra_forbidden":
+        unknown = ".".join(names)
+        siblings = _siblings(names)
+        return (
+            f"{file}: there is no setting {unknown}{nearest(names[-1], siblings)}; "
+            f"there are {', '.join(siblings)}."
+        )
+    where = f"--{setting}" if setting in changed else f"{file}: {setting}"
+    reason = _REASONS.get(first["type"]) or (
+        first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    )
+    if not names:
+        return _disagreement(reason, first["input"], changed, file)
+    if first["type"] == "model_type":
+        return f"{where} should hold settings, as lines of 'name: value' below it."
+    value = changed.get(setting, first["input"])
+    return f"{where} cannot be {_brief(value)}: {reason[0].lower()}{reason[1:].rstrip('.')}."
+
+
+def _disagreement(
+    reason: str, values: Mapping[str, Any], changed: Mapping[str, Any], file: Path
+) -> str:
+    """What a check of several settings says, which begins with the one that should be another."""
+    setting, _, wanted = reason.partition(" ")
+    if setting not in settings_list():
+        return f"{file}: {reason[0].lower()}{reason[1:].rstrip('.')}."
+    found: Any = values
+    for name in setting.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if found is None:
+        usual = yaml_text(settings_list()[setting].default)
+        return f"{file}: {setting} is {_brief(usual)} by default, and {wanted.rstrip('.')}."
+    where = f"--{setting}" if setting in changed else f"{file}: {setting}"
+    return f"{where} cannot be {_brief(changed.get(setting, found))}: it {wanted.rstrip('.')}."
+
+
+def _longest_known(names: list[str]) -> str:
+    for end in range(len(names), 0, -1):
+        if ".".join(names[:end]) in settings_list():
+            return ".".join(names[:end])
+    return ".".join(names)
+
+
+def _siblings(names: list[str]) -> list[str]:
+    section: Any = Settings()
+    for name in names[:-1]:
+        section = getattr(section, name)
+    return list(type(section).model_fields)
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+def _either(choices: list[str]) -> str:
+    return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"

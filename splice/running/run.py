@@ -1,0 +1,395 @@
+"""One run: two picture files in, a folder with the spliced picture and its story out.
+
+A run can be stopped after any step, killed at any moment, and resumed; on the CPU the final picture
+is the same, byte for byte, as if nothing had happened.
+"""
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from splice.backbones.features import FrozenViT
+from splice.errors import InputError, RunError, SpliceError
+from splice.method.settings import Settings
+from splice.pictures.images import check_picture, read_image, resize_short_side, to_pil
+from splice.running import checkpoint as checkpoints
+from splice.running.checkpoint import Checkpoint
+from splice.running.device import describe_device, find_device, peak_memory, versions
+from splice.running.history import History
+from splice.running.memory import explained, largest_size
+from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
+from splice.scores.metrics import BETTER, Scores, score
+
+if TYPE_CHECKING:
+    from splice.backbones.weights import Progress
+    from splice.method.transfer import Step
+
+FRAMES = 32
+"""About how many pictures the time lapse of a run has."""
+
+FRAME_SIDE = 256
+"""Longest short side of the time lapse, in pixels."""
+
+
+SHOWN_RARELY = 30
+"""Times as long as it takes to write the picture so far, the next one waits."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        picture: the output, or the output so far.
+        finished: whether all steps are done; if not, the run can be resumed.
+        step: steps done, of `steps`.
+        steps: that the run was asked for.
+        seconds: that the run took, those before it was resumed included.
+        scores: of the output; None while unfinished.
+        exit_status: with which the run was asked to stop, if it was.
+    """
+
+    picture: Path
+    finished: bool
+    step: int
+    steps: int
+    seconds: float
+    scores: Scores | None = None
+    exit_status: int | None = None
+
+
+def earlier_outcome(
+    folder: RunFolder, structure: Path, appearance: Path, settings: Settings
+) -> Outcome | None:
+    """The outcome of a finished run of this pair and these settings in the folder, if there is one.
+
+    Raises:
+        InputError: the folder holds a finished run of another pair or with other settings.
+    """
+    record = folder.read_record()
+    if record is None or folder.has(CHECKPOINT) or not record.get("finished"):
+        return None
+    try:
+        old_inputs = {
+            "structure image": record["structure"]["sha256"],
+            "appearance image": record["appearance"]["sha256"],
+        }
+        old, steps, seconds = record["settings"], record["steps"], record["seconds"]
+        scores = record["scores"]
+    except (KeyError, TypeError):
+        return None
+    inputs = {"structure image": sha256(structure), "appearance image": sha256(appearance)}
+    now = settings.model_dump(mode="json")
+    checkpoints.refuse_differences(old, now, old_inputs, inputs, folder.path)
+    if settings.steps != steps:
+        raise InputError(
+            f"the run in {folder.path} is finished after {steps} steps, and finished runs keep no "
+            "checkpoint to go on from; name another folder for a longer one."
+        )
+    # A run of an earlier version may lack a score.
+    known = {name: scores.get(name) for name in BETTER}
+    numbers = {name: float("nan") if value is None else value for name, value in known.items()}
+    return Outcome(folder.path / PICTURE, True, steps, steps, seconds, Scores(**numbers))
+
+
+class Run:
+    """A run that is ready to go: pictures read, backbone loaded, earlier state restored.
+
+    Attributes:
+        folder: that it writes to.
+        first: the steps that are done already.
+        transfer: the optimisation.
+    """
+
+    def __init__(
+        self,
+        structure: Path,
+        appearance: Path,
+        settings: Settings,
+        folder: RunFolder,
+        *,
+        resume: bool = False,
+        progress: "Progress | None" = None,
+        vit: FrozenViT | None = None,
+    ) -> None:
+        """Read everything, and decide between starting and going on.
+
+        Args:
+            structure: file of the structure image.
+            appearance: file of the appearance image.
+            settings: of the run.
+            folder: to write to, held by this process.
+            resume: go on from the folder's checkpoint, if it has one.
+            progress: told of downloads of weights.
+            vit: the settings' backbone on their device, where it is loaded already.
+
+        Raises:
+            InputError: a picture, setting or checkpoint that cannot be used; a folder that holds
+                an unfinished run while `resume` is not asked for; a checkpoint of another run.
+            RunError: the weights could not be fetched, or there is not enough memory.
+        """
+        from splice.method.transfer import Transfer
+
+        self._begun = time.monotonic()
+        self._seconds_before = 0.0
+        self._resumed = 0
+        self._show_from = 0.0
+        self._started = _now()
+        self.folder, self.settings = folder, settings
+        self._files = {"structure": structure, "appearance": appearance}
+        self._settings = settings.model_dump(mode="json")
+        self._inputs = {f"{role} image": sha256(file) for role, file in self._files.items()}
+        earlier = self._earlier(resume)
+        self.device = find_device(settings.device)
+        self._size = (
+            choose_size(structure, settings, self.device)
+            if earlier is None
+            else int(earlier.watched["size"])  # what is free for `auto` may have changed
+        )
+        self.structure = read_at_most(structure, self._size)
+        self.appearance = read_at_most(appearance, self._size)
+        self.vit = vit or FrozenViT.load(
+            settings.backbone,
+            device=self.device,
+            weights=Path(settings.weights).expanduser() if settings.weights else None,
+            progress=progress,
+        )
+        if self.vit.provenance is not None:
+            self._inputs["weights"] = self.vit.provenance.sha256
+        if earlier is not None:
+            self._check(earlier)
+        with self._memory_explained():
+            self.transfer = Transfer(
+                self.structure, self.appearance, settings, self.vit, self.device
+            )
+        self.history = History()
+        self._frames = [self._small(self.structure)]
+        if earlier is None:
+            folder.clear()
+        else:
+            self._restore(earlier)
+        self.first: int = self.transfer.step
+
+    def proceed(
+        self,
+        *,
+        watch: "Callable[[Step], object]" = lambda step: None,
+        stop: Callable[[], int | None] = lambda: None,
+        checkpoint_every: float = 30.0,
+    ) -> Outcome:
+        """Do the steps that are left, and write everything.
+
+        Args:
+            watch: is given the record of every step.
+            stop: is asked after every step; an exit status means to stop there.
+            checkpoint_every: seconds between two checkpoints; 0 for one after every step.
+
+        Raises:
+            RunError: the optimisation failed, the disk is full, or the folder has vanished. The
+                last whole checkpoint stays.
+        """
+        frames_at = frame_steps(self.settings.steps)
+        saved = time.monotonic()
+        status = None
+        try:
+            with self._memory_explained():
+                if self.settings.method == "painting" and self.settings.steps > 0:
+                    self._show()
+                for step in self.transfer.steps():
+                    self.history.add(step)
+                    if step.step in frames_at:
+                        self._frames.append(self._small(self.transfer.picture()))
+                        if time.monotonic() >= self._show_from:
+                            self._show()
+                    watch(step)
+                    status = stop()
+                    if status is not None:
+                        break
+                    if time.monotonic() - saved >= checkpoint_every:
+                        self.save()
+                        saved = time.monotonic()
+                if not frames_at:
+                    self._frames.append(self._small(self.transfer.picture()))
+        except RunError:
+            # What the failed optimisation has so far is still worth having.
+            with contextlib.suppress(SpliceError, RuntimeError, MemoryError):
+                self._write(finished=False)
+            raise
+        self.save()
+        return self._end(status)
+
+    def _show(self) -> None:
+        """Write the picture so far, unless that took too large a share of the time."""
+        begun = time.monotonic()
+        self.folder.write_picture(self.transfer.output().float().cpu())
+        now = time.monotonic()
+        self._show_from = now + SHOWN_RARELY * (now - begun)
+
+    def save(self) -> None:
+        """Write a checkpoint of the step that was done last."""
+        frames = {f"frame {i}": frame for i, frame in enumerate(self._frames)}
+        watched = self.history.state() | frames
+        watched |= {
+            "size": self._size,
+            "seconds": self._seconds(),
+            "started": self._started,
+            "resumed": self._resumed,
+        }
+        checkpoint = Checkpoint(
+            self.transfer.step, self._settings, self._inputs, self.transfer.state(), watched
+        )
+        with self.folder.writing():
+            checkpoints.save_checkpoint(self.folder.path / CHECKPOINT, checkpoint)
+
+    def _memory_explained(self) -> contextlib.AbstractContextManager[None]:
+        height, width = self.structure.shape[1:]
+        return explained(height, width, self.device, self.settings)
+
+    def _earlier(self, resume: bool) -> Checkpoint | None:
+        if not self.folder.has(CHECKPOINT):
+            return None
+        if not resume:
+            raise InputError(
+                f"{self.folder.path} holds an unfinished run; add --resume to go on with it, "
+                f"or give another --output, or delete its {CHECKPOINT}."
+            )
+        earlier = checkpoints.load_checkpoint(self.folder.path / CHECKPOINT)
+        self._check(earlier)
+        return earlier
+
+    def _check(self, earlier: Checkpoint) -> None:
+        """Called as soon as the settings and pictures are known, and when the weights are."""
+        checkpoints.check_continues(earlier, self._settings, self._inputs, self.folder.path)
+
+    def _restore(self, earlier: Checkpoint) -> None:
+        try:
+            self.transfer.restore(dict(earlier.state))
+            watched = earlier.watched
+            self.history = History.restored(watched)
+            frames = (name for name in watched if name.startswith("frame "))
+            in_order = sorted(frames, key=lambda name: int(name.split()[1]))
+            self._frames = [watched[name] for name in in_order]
+            self._seconds_before = float(watched["seconds"])
+            self._started = str(watched["started"])
+            self._resumed = int(watched["resumed"]) + 1
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise checkpoints.fits(error, self.folder.path) from error
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._begun
+
+    def _end(self, status: int | None) -> Outcome:
+        done, steps = self.transfer.step, self.settings.steps
+        finished = done >= steps
+        scores = self._write(finished)
+        if finished:
+            self.folder.remove(CHECKPOINT)
+        picture = self.folder.path / PICTURE
+        return Outcome(picture, finished, done, steps, self._seconds(), scores, status)
+
+    def _write(self, finished: bool) -> Scores | None:
+        """Every file of the run but the checkpoint; the record last, as it says what is there."""
+        output = self.transfer.output().detach().float().cpu()
+        self.folder.write_picture(output)
+        self.folder.write_panel([to_pil(i) for i in (self.structure, self.appearance, output)])
+        self.folder.write_losses(self.history.csv(), self.history.curves(), self.history.steps())
+        frames = [to_pil(frame.float() / 255) for frame in self._frames]
+        self.folder.write_time_lapse(frames)
+        scores = score(self.vit, output, self.structure, self.appearance) if finished else None
+        self.folder.write_record(self._record(_width_height(output), scores))
+        return scores
+
+    def _record(self, size: list[int], scores: Scores | None) -> dict[str, Any]:
+        provenance = self.vit.provenance
+        weights = asdict(provenance) if provenance is not None else {}
+        rows = self.history.rows
+        return {
+            "finished": scores is not None,
+            "steps": self.transfer.step,
+            "seconds": round(self._seconds(), 3),
+            "seconds_per_step": self.history.seconds() / max(1, len(rows)),
+            "scores": asdict(scores) if scores is not None else None,
+            "losses": self.history.last(),
+            "skipped_steps": self.history.skipped(),
+            "structure": self._picture_record("structure", self.structure),
+            "appearance": self._picture_record("appearance", self.appearance),
+            "output": {"file": PICTURE, "size": size},
+            "backbone": {"name": self.settings.backbone, **weights},
+            "seed": self.settings.seed,
+            "settings": self._settings,
+            "device": describe_device(self.device),
+            "precision": self.history.precision(),
+            "peak_memory": peak_memory(self.device),
+            "memory_spared": self.transfer.sparing,
+            "versions": versions(),
+            "started": self._started,
+            "ended": _now(),
+            "resumed": self._resumed,
+        }
+
+    def _picture_record(self, role: str, image: torch.Tensor) -> dict[str, Any]:
+        return {
+            "file": str(self._files[role]),
+            "sha256": self._inputs[f"{role} image"],
+            "size": _width_height(image),
+        }
+
+    def _small(self, image: torch.Tensor) -> torch.Tensor:
+        """The image as a frame of the time lapse: 3 x height x width, 8 bits."""
+        side = min(FRAME_SIDE, *image.shape[1:])
+        small = resize_short_side(image.detach().float().cpu(), side)
+        return (small * 255).round().to(torch.uint8)
+
+
+def choose_size(structure: Path, settings: Settings, device: torch.device) -> int:
+    """The short side that both pictures are cut down to, in pixels: `settings.size`, or what fits.
+
+    Raises:
+        InputError: the structure image cannot be read.
+        RunError: the size is `auto`, and there is no memory for any.
+    """
+    if isinstance(settings.size, int):
+        return settings.size
+    width, height = check_picture(structure)
+    return largest_size(height, width, device, settings)
+
+
+def read_at_most(file: Path, size: int) -> torch.Tensor:
+    """The picture, its short side cut down to `size` pixels, never enlarged."""
+    return read_image(file, short_side=min(size, *check_picture(file)))
+
+
+def frame_steps(steps: int) -> set[int]:
+    """After which steps the time lapse takes a picture: often at first, when most happens."""
+    return {round(steps * (frame / FRAMES) ** 1.5) for frame in range(1, FRAMES + 1)} - {0}
+
+
+def sha256(file: Path) -> str:
+    """The sha256 of a file, in hexadecimal.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    hasher = hashlib.sha256()
+    try:
+        with file.open("rb") as stream:
+            for chunk in iter(lambda: stream.read(1 << 20), b""):
+                hasher.update(chunk)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+    return hasher.hexdigest()
+
+
+def _width_height(image: torch.Tensor) -> list[int]:
+    return [int(image.shape[2]), int(image.shape[1])]
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

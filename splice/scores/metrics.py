@@ -1,0 +1,305 @@
+"""Scores of one picture: how much structure it keeps, how much of the appearance it takes.
+
+Every score compares an output with its structure image, its appearance image or both. The
+functions are pure: they take features or pictures and return a number, which stays on the device
+and in the precision of its input. `Judge` and `score` extract the features and put the six
+together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from splice.backbones.features import Features, FrozenViT, self_similarity
+from splice.method.objective import lost_detail
+
+SHORT_SIDE = 224
+"""Pixels on the short side of what the judging backbone sees; the aspect is kept up to 480."""
+
+COLOUR_SIDE = 128
+"""Both pictures are resized to a square of this side before their colours are compared."""
+
+DETAIL_SIDE, DETAIL_RADIUS = 256, 3
+"""Short side of pictures of which detail is compared, and radius of the windows, in pixels."""
+
+BETTER: dict[str, Literal["lower", "higher"]] = {
+    "self_sim": "lower",
+    "dino_i": "higher",
+    "texture": "lower",
+    "colour": "lower",
+    "layout": "higher",
+    "artefacts": "lower",
+}
+"""The scores by name, in the order of every table, and which direction is the better one."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The six scores of one output; `BETTER` says which direction of each is the better one.
+
+    Attributes:
+        self_sim: mean squared difference of key self-similarities, 0 (same structure) to 4.
+        dino_i: cosine of the deepest [CLS] tokens of output and appearance, -1 to 1.
+        texture: distance to the appearance's look in units of the structure's: 0 is the
+            appearance's look, 1 the structure image's. NaN where both look exactly the same.
+        colour: sliced Wasserstein-1 distance of the RGB values of output and appearance, 0 to 1.73.
+        layout: overlap of the foreground of the structure with its like in the output, 0 to 1.
+        artefacts: detail of the structure that is not to be read in the output, 0 to 1.
+    """
+
+    self_sim: float
+    dino_i: float
+    texture: float
+    colour: float
+    layout: float
+    artefacts: float
+
+    @staticmethod
+    def mean(several: "Sequence[Scores]") -> "Scores":
+        """Average the scores of several outputs of one pair, such as those of different seeds."""
+        rows = [astuple(one) for one in several]
+        return Scores(*(sum(column) / len(column) for column in zip(*rows, strict=True)))
+
+
+def self_sim(
+    output_keys: Float[Tensor, "tokens width"], structure_keys: Float[Tensor, "tokens width"]
+) -> Float[Tensor, ""]:
+    """Compute how far the self-similarity of an output is from that of its structure image.
+
+    The mean over all token pairs of (cos(k_i, k_j) of the output - the same of the structure)^2,
+    [CLS] included. Lower is better; 0 when every part relates to every other as it did.
+    Source: "Splicing ViT Features for Semantic Appearance Transfer" (CVPR 2022), equation 3; used
+    as a score by Ctrl-X (NeurIPS 2024).
+    """
+    of_output, of_structure = self_similarity(torch.stack([output_keys, structure_keys]))
+    return F.mse_loss(of_output, of_structure)
+
+
+def dino_i(
+    output_cls: Float[Tensor, " width"], appearance_cls: Float[Tensor, " width"]
+) -> Float[Tensor, ""]:
+    """Compute the cosine of the deepest [CLS] tokens of output and appearance image, -1 to 1.
+
+    The tokens are those leaving the last block, before the final norm, as everywhere in this
+    package. Higher is better. Source: Ctrl-X (NeurIPS 2024).
+    """
+    return F.cosine_similarity(output_cls, appearance_cls, dim=0)
+
+
+def texture(
+    output_cls: Float[Tensor, "blocks width"],
+    structure_cls: Float[Tensor, "blocks width"],
+    appearance_cls: Float[Tensor, "blocks width"],
+) -> Float[Tensor, ""]:
+    """Compute the distance to the appearance's look in units of the structure image's.
+
+    The mean over blocks of ||cls(o) - cls(t)||^2 / ||cls(s) - cls(t)||^2, for the [CLS] tokens
+    leaving the blocks of `texture_blocks`, where they hold local texture rather than object parts.
+    Lower is better; NaN when structure and appearance have the same tokens, because then there is
+    nothing to transfer.
+    """
+    distance = (output_cls - appearance_cls).square().sum(dim=1)
+    unit = (structure_cls - appearance_cls).square().sum(dim=1)
+    ratio = distance / unit
+    return torch.where(unit > 0, ratio, torch.full_like(ratio, torch.nan)).mean()
+
+
+def texture_blocks(blocks: int) -> tuple[int, ...]:
+    """Name the blocks of `texture`: at 1/4, 1/2 and 3/4 of the depth (3, 6 and 9 of 12).
+
+    The numbers are 1-based; a backbone of fewer than four blocks gives fewer of them.
+    """
+    return tuple(sorted({max(1, round(blocks * quarter / 4)) for quarter in (1, 2, 3)}))
+
+
+def colour(
+    output: Float[Tensor, "3 height width"], appearance: Float[Tensor, "3 h w"]
+) -> Float[Tensor, ""]:
+    """Compute the sliced Wasserstein-1 distance between the RGB values of two pictures.
+
+    Both pictures, in [0, 1], are resized to 128 x 128 (antialiased bicubic, aspect not kept: where
+    a colour lies does not matter here). Their pixels are projected on 64 fixed directions of the
+    RGB cube; along each, the distance is the mean absolute difference of the sorted values. Lower
+    is better; the unit is the range of one channel.
+    Source: Bonneel, Rabin, Peyre and Pfister, "Sliced and Radon Wasserstein Barycenters of
+    Measures" (2015), for the exponent 1.
+    """
+    square = (COLOUR_SIDE, COLOUR_SIDE)
+    directions = colour_directions().to(output)
+    first, second = (
+        (resize(picture, square).flatten(1).T @ directions.T).sort(dim=0).values
+        for picture in (output, appearance.to(output))
+    )
+    return (first - second).abs().mean()
+
+
+def colour_directions(number: int = 64) -> Float[Tensor, "number 3"]:
+    """Draw the unit vectors of `colour`, uniform on the sphere and the same in every call."""
+    generator = torch.Generator().manual_seed(0)
+    return F.normalize(torch.randn(number, 3, generator=generator, dtype=torch.float64), dim=1)
+
+
+def layout(
+    output_mask: Bool[Tensor, "rows columns"], structure_mask: Bool[Tensor, "rows columns"]
+) -> Float[Tensor, ""]:
+    """Compute how well an output's two parts match the structure's foreground, 0 to 1.
+
+    The intersection over union of the structure's foreground and that part of the output, its mask
+    or the rest, which overlaps with it more: which part of a picture is called the foreground is
+    arbitrary where there is no object, as in a landscape, and says nothing about the layout. Higher
+    is better; 1 if both masks are empty. It stands in for the overlap of segmentations in "Splicing
+    ViT Features for Semantic Appearance Transfer" (CVPR 2022), section 4.2.
+    """
+    overlaps = []
+    for part in (output_mask, ~output_mask):
+        union = (part | structure_mask).sum()
+        shared = (part & structure_mask).sum()
+        overlaps.append(torch.where(union > 0, shared / union, 1.0))
+    return torch.stack(overlaps).amax()
+
+
+def artefacts(
+    output: Float[Tensor, "3 height width"], structure: Float[Tensor, "3 height width"]
+) -> Float[Tensor, ""]:
+    """Compute how much of the structure image's detail is not to be read in the output, 0 to 1.
+
+    In windows of 7 × 7 pixels, of pictures with a short side of 256, the share of the variance of the
+    structure image's brightness that no affine function of the output's explains: 1 - correlation².
+    The mean over windows, which count as far as they have detail. No network is asked, so this sees
+    what a backbone overlooks: ghosts, seams, smears and things that were put in. New texture counts as
+    well, so a zebra is not as good as a horse. Lower is better.
+
+    Args:
+        output: in [0, 1], of the structure image's size.
+        structure: the structure image, in [0, 1].
+    """
+    height, width = structure.shape[1:]
+    scale = min(1.0, DETAIL_SIDE / min(height, width))
+    size = round(height * scale), round(width * scale)
+    ours, theirs = (resize(picture, size)[None] for picture in (output, structure))
+    lost, counts = lost_detail(ours, theirs, DETAIL_RADIUS)
+    return (lost * counts).sum() / counts.sum().clamp_min(1e-6)
+
+
+def foreground(
+    keys: Float[Tensor, "patches width"], grid: tuple[int, int], *, threshold: float = 0.0
+) -> Bool[Tensor, "rows columns"]:
+    """Separate the salient object from its surroundings by one normalised cut of the patches.
+
+    The patches are the nodes of a graph; two of them are joined with weight 1 where the cosine of
+    their keys, centred on the picture's mean key, is above `threshold` and with weight 1e-5
+    elsewhere. The eigenvector of the second smallest eigenvalue of (D - W) x = lambda D x, split at
+    its mean, cuts the graph in two. The foreground is the part that holds the entry of largest
+    magnitude, unless that part holds three or four of the picture's corners: then it is the other.
+    Source: Wang et al., "Self-Supervised Transformers for Unsupervised Object Discovery using
+    Normalized Cut" (TokenCut, CVPR 2022), section 3.2; the rule of the corners is that of the
+    authors' code. The centring is ours: the keys of DINOv2 share a large common part (no two
+    patches of a photograph have a cosine below 0.6), so the paper's threshold of 0.2 on plain keys
+    joins everything with everything. Left out: keeping only the component connected to the seed (a
+    picture may show two animals) and the refinement of edges, needless between masks of patches.
+
+    Args:
+        keys: deepest keys of the patches, row by row, without [CLS].
+        grid: rows and columns of patches.
+        threshold: the cosine above which two patches belong together.
+    """
+    wide = keys.detach().to("cpu", torch.float64)
+    centred = wide - wide.mean(dim=0)
+    joined = self_similarity(centred[None])[0] > threshold
+    weights = torch.where(joined, 1.0, 1e-5).to(torch.float64)
+    scale = weights.sum(dim=1).rsqrt()
+    # The symmetric form D^-1/2 W D^-1/2 has the same cut: x = D^-1/2 y, lambda = 1 - eigenvalue.
+    _, vectors = torch.linalg.eigh(scale[:, None] * weights * scale[None, :])
+    cut = scale * vectors[:, -2]
+    side = cut > cut.mean()
+    if not side[cut.abs().argmax()]:
+        side = ~side
+    mask = side.reshape(grid)
+    corners = mask[[0, 0, -1, -1], [0, -1, 0, -1]].sum()
+    return (~mask if corners >= 3 else mask).to(keys.device)
+
+
+def resize(
+    image: Float[Tensor, "3 height width"], size: tuple[int, int]
+) -> Float[Tensor, "3 rows columns"]:
+    """Resize a picture in [0, 1] to rows x columns by antialiased bicubic interpolation."""
+    if tuple(image.shape[1:]) == size:
+        return image
+    resized = F.interpolate(image[None], size=size, mode="bicubic", antialias=True)
+    return resized[0].clamp(0, 1)
+
+
+class Judge:
+    """Scores outputs of one pair; the features of its two images are extracted once.
+
+    Args:
+        vit: the judging backbone, at best in float32; it need not be the one that made the output.
+        structure: the structure image, sRGB in [0, 1].
+        appearance: the appearance image, sRGB in [0, 1].
+    """
+
+    def __init__(
+        self,
+        vit: FrozenViT,
+        structure: Float[Tensor, "3 height width"],
+        appearance: Float[Tensor, "3 h w"],
+    ) -> None:
+        self.vit = vit
+        self.device = next(vit.parameters()).device
+        self.size = (structure.shape[1], structure.shape[2])
+        self.structure = structure.to(self.device)
+        self.appearance = appearance.to(self.device)
+        self._structure = self._features(self.structure)
+        self._appearance = self._features(self.appearance)
+        self._mask = foreground(self._structure.keys[vit.blocks][0, 1:], self._structure.grid)
+
+    def __call__(self, output: Float[Tensor, "3 rows columns"]) -> Scores:
+        """Score an output in [0, 1] of any size; it is resized to the structure image's first."""
+        output = resize(output.to(self.device), self.size)
+        o, s, t = self._features(output), self._structure, self._appearance
+        deepest = self.vit.blocks
+        shallow = [self._cls(features) for features in (o, s, t)]
+        mask = foreground(o.keys[deepest][0, 1:], o.grid)
+        height, width = self.size
+        small = min(height, width) <= 2 * DETAIL_RADIUS
+        lost = torch.nan if small else artefacts(output, self.structure).item()
+        return Scores(
+            artefacts=lost,
+            self_sim=self_sim(o.keys[deepest][0], s.keys[deepest][0]).item(),
+            dino_i=dino_i(o.cls[deepest][0], t.cls[deepest][0]).item(),
+            texture=texture(*shallow).item(),
+            colour=colour(output, self.appearance).item(),
+            layout=layout(mask, self._mask).item(),
+        )
+
+    @torch.no_grad()
+    def _features(self, image: Float[Tensor, "3 height width"]) -> Features:
+        deepest = self.vit.blocks
+        return self.vit(
+            image[None],
+            cls=(*texture_blocks(deepest), deepest),
+            keys=(deepest,),
+            short_side=SHORT_SIDE,
+        )
+
+    def _cls(self, features: Features) -> Float[Tensor, "blocks width"]:
+        return torch.stack([features.cls[block][0] for block in texture_blocks(self.vit.blocks)])
+
+
+def score(
+    vit: FrozenViT,
+    output: Float[Tensor, "3 rows columns"],
+    structure: Float[Tensor, "3 height width"],
+    appearance: Float[Tensor, "3 h w"],
+) -> Scores:
+    """Compute the six scores of one output against its pair; all three pictures are in [0, 1].
+
+    The backbone sees each picture at a short side of 224 px with its aspect kept; the output is
+    resized to the structure image's size first. `Judge` scores several outputs of one pair faster.
+    """
+    return Judge(vit, structure, appearance)(output)
