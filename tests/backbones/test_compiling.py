@@ -13,7 +13,7 @@ import torch
 from splice.backbones.compiling import compiled
 from splice.errors import RunError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++")

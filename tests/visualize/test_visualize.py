@@ -40,7 +40,7 @@ from splice.visualize import (
     warp_by_nearest,
 )
 
-SAMPLE = Path(__file__).parent.parent / "datasets/samples/mountains/B/picosdeeuropa.jpg"
+SAMPLE = Path(__file__).parents[2] / "datasets/samples/mountains/B/picosdeeuropa.jpg"
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -28,7 +28,7 @@ from splice.running.checkpoint import (
 )
 
 pytestmark = pytest.mark.robustness
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def _checkpoint(seed: int = 0, step: int = 7) -> Checkpoint:

@@ -539,7 +539,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 # The pictures that come with the project
 
-SAMPLES = Path(__file__).parent.parent / "datasets" / "samples"
+SAMPLES = Path(__file__).parents[2] / "datasets" / "samples"
 
 
 def test_samples_are_ready_to_run() -> None:

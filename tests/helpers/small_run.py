@@ -11,8 +11,8 @@ import timm
 import torch
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
-STAND_IN = str(ROOT / "tests" / "stand_in.py")
+ROOT = Path(__file__).parents[2]
+STAND_IN = str(ROOT / "tests" / "helpers" / "stand_in.py")
 
 
 @dataclass(frozen=True)

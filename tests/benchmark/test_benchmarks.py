@@ -487,7 +487,7 @@ def test_wrong_usage_is_told_in_a_sentence(arguments, words, capsys):
 
 @pytest.fixture
 def quality(monkeypatch) -> Any:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     sys.modules.pop("time_to_quality", None)
     return pytest.importorskip("time_to_quality")
 

@@ -22,7 +22,7 @@ from splice.running.presets import (
     yaml_text,
 )
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_default_preset_is_the_defaults():
