@@ -49,7 +49,7 @@ class Floor:
 
     def _generator(self, call: Call) -> Callable[[], None]:
         transfer = self.transfer
-        network = transfer.painter.network
+        network = transfer.learner.network
         x = self._normal(call.shape).contiguous(memory_format=torch.channels_last)
         gradient = self._normal((call.shape[0], 3, *call.shape[2:]))
 

@@ -77,7 +77,7 @@ def timed_parts(transfer: Transfer) -> Iterator[Stopwatch]:
     are counted with the generator that ran before them.
     """
     watch = Stopwatch(transfer.device)
-    network, vit = transfer.painter.network, transfer.method.vit
+    network, vit = transfer.learner.network, transfer.method.vit
     in_backward = [False]
 
     def begin_network(module: Any, inputs: tuple[Tensor, ...]) -> None:
@@ -117,7 +117,7 @@ def timed_parts(transfer: Transfer) -> Iterator[Stopwatch]:
         _around(transfer, "losses", lambda: watch.switch("terms_forward")),
         _around(transfer.method, "draw", lambda: watch.enter("views"), watch.leave),
         _around(
-            transfer.painter,
+            transfer.learner,
             "learn",
             lambda: watch.switch("terms_backward"),
             lambda: watch.switch(None),
@@ -160,7 +160,7 @@ def recorded_calls(transfer: Transfer) -> Iterator[Calls]:
             calls.vit.append(Call(tuple(inputs[0].shape), named))
 
     hooks = [
-        transfer.painter.network.register_forward_pre_hook(network),
+        transfer.learner.network.register_forward_pre_hook(network),
         transfer.method.vit.register_forward_pre_hook(vit, with_kwargs=True),
     ]
     try:

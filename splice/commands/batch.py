@@ -9,13 +9,13 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from splice.commands.options import Options, add_settings, chosen_settings, number, path
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
+from splice.commands.parser import Options, add_settings, chosen_settings, number, path
 from splice.commands.progress import progress, show
 from splice.commands.run_options import add_checkpoints
 from splice.errors import InputError
 from splice.running.durations import duration
-from splice.running.stopping import deferred
+from splice.running.signals import deferred
 
 if TYPE_CHECKING:
     from splice.backbones.weights import Provenance

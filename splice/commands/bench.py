@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splice.backbones.registry import find_backbone
-from splice.commands.options import Options, add_settings, chosen_settings, number, path
+from splice.commands.parser import Options, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, progress, show
 from splice.commands.transfer import SAMPLE
 from splice.errors import InputError

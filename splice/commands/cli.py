@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from splice import __version__
 from splice.errors import InputError, SpliceError
-from splice.running.stopping import Stopped, raising
+from splice.running.signals import Stopped, raising
 
 COMMANDS = {
     "transfer": "paint one picture with the look of another",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 
 from splice.commands.backbone import load_backbone
-from splice.commands.options import Options, add_settings, chosen_settings, path
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
+from splice.commands.parser import Options, add_settings, chosen_settings, path
 from splice.commands.progress import progress, show
 from splice.commands.systems import add_against, systems_of
 from splice.errors import InputError

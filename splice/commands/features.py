@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from splice.backbones.registry import find_backbone
 from splice.commands.backbone import load_backbone
-from splice.commands.options import Options, add_settings, chosen_settings, number, path
+from splice.commands.parser import Options, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, progress
 from splice.commands.run_options import add_blocks, blocks_of
 from splice.errors import InputError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from splice.running.outputs import RunFolder
-    from splice.visualize.looking import Look
+    from splice.visualize.overview import Look
 
 OUTPUTS = Path("outputs")
 KINDS = ("keys", "queries", "values", "tokens", "self-similarity")
@@ -162,8 +162,8 @@ def _run(values: Namespace, settings: Settings, folder: RunFolder, told: Silent)
     if not values.debug:
         warnings.simplefilter("ignore")
     from splice.pictures.images import read_image
-    from splice.visualize.looking import look
     from splice.visualize.maps import patch_at
+    from splice.visualize.overview import look
 
     images = [read_image(picture) for picture in values.pictures]
     if values.point is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from splice.commands.options import Options, number, path
+from splice.commands.parser import Options, number, path
 from splice.commands.progress import Silent, duration, progress
 from splice.commands.run_options import add_blocks, add_run_options, blocks_of
 from splice.inversion.settings import (
@@ -16,7 +16,7 @@ from splice.inversion.settings import (
     InversionSettings,
     load_inversion_preset,
 )
-from splice.running.stopping import deferred
+from splice.running.signals import deferred
 
 if TYPE_CHECKING:
     from torch import Tensor

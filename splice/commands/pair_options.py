@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splice.commands.backbone import load_backbone
-from splice.commands.options import Options, number, path
+from splice.commands.parser import Options, number, path
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splice.commands.options import Options, number, path
+from splice.commands.parser import Options, number, path
 from splice.commands.progress import progress, show
 from splice.commands.systems import add_against, systems_of
 from splice.errors import InputError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from splice.commands.options import Options, number, path
+from splice.commands.parser import Options, number, path
 
 
 def add_run_options(parser: Options, default: str, checkpoint_every: float) -> None:

@@ -6,12 +6,12 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splice.commands.options import Options, add_settings, chosen_settings, path
+from splice.commands.parser import Options, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, duration, progress, show
 from splice.commands.run_options import add_run_options
 from splice.errors import InputError
 from splice.method.settings import Settings
-from splice.running.stopping import deferred
+from splice.running.signals import deferred
 
 if TYPE_CHECKING:
     from splice.pictures.pairs import Pair

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splice.commands.options import Options, path
+from splice.commands.parser import Options, path
 from splice.commands.progress import progress, show
 from splice.errors import InputError
 from splice.running.presets import nearest

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from splice.backbones.registry import DEFAULT_BACKBONE
 from splice.errors import InputError
-from splice.method.section import Section
+from splice.method.settings import Section
 from splice.running.presets import nearest, preset_folder
 
 Feature = Literal["cls", "keys", "tokens", "self-similarity"]

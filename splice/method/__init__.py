@@ -5,5 +5,5 @@ picture in the look of the second. In reading order: `semantics`, `tones`, `gene
 `looks`, `objective`, `painting`.
 """
 
-MODULES = ("adam", "generator", "objective", "section", "settings", "sparing", "transfer", "views")
+MODULES = ("adam", "generator", "objective", "settings", "sparing", "transfer", "views")
 """Modules that other rooms may use."""

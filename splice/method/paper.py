@@ -15,7 +15,7 @@ from torch import Tensor
 from splice.backbones.features import Features, FrozenViT, self_similarity
 from splice.backbones.patch_grid import resize_to_patches
 from splice.method import objective
-from splice.method.painter import batched
+from splice.method.learner import batched
 from splice.method.settings import Settings
 from splice.method.views import change_colours, draw_view
 

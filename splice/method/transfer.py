@@ -18,7 +18,7 @@ from splice.backbones.features import FrozenViT
 from splice.backbones.precision import precision_of
 from splice.errors import RunError
 from splice.method.failures import FailedSteps, Outcome
-from splice.method.painter import Painter
+from splice.method.learner import Learner
 from splice.method.painting import Painting
 from splice.method.paper import Published
 from splice.method.settings import Settings
@@ -67,7 +67,7 @@ class Transfer:
     Attributes:
         step: steps done.
         sparing: whether the run takes less memory and more time: pictures are large, or memory ran out.
-        painter: the generator, its average and its optimiser.
+        learner: the generator, its average and its optimiser.
         method: what the generator is given, and what is wrong with what it paints.
     """
 
@@ -113,10 +113,10 @@ class Transfer:
         if spares(self.structure.shape[-2], self.structure.shape[-1], settings):
             self.spare_memory()
         inputs = self._within_memory(lambda: self.method.inputs(0, 1).shape[1])
-        self.painter = Painter(inputs, settings, self.device)
-        self.painter.network.sparing = self.sparing
+        self.learner = Learner(inputs, settings, self.device)
+        self.learner.network.sparing = self.sparing
         if settings.compiled:
-            self.painter.network.compile_learning()
+            self.learner.network.compile_learning()
 
     def steps(self) -> Iterator[Step]:
         """Runs until `settings.steps` steps are done, and yields a record after each.
@@ -150,25 +150,25 @@ class Transfer:
         """What the generator paints; a large picture, and any once memory is spared, in bands."""
         height, width = self.structure.shape[-2:]
         read = self.method.inputs
-        with self.painter.averaged():
+        with self.learner.averaged():
             if not self.sparing and in_one_piece(height, width):
                 try:
-                    return self.painter.paint([read(0, height)], self.dtype)[0]
+                    return self.learner.paint([read(0, height)], self.dtype)[0]
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
                 let_go(self.device)
-            return self.painter.paint_in_bands(read, height, width, self.dtype)
+            return self.learner.paint_in_bands(read, height, width, self.dtype)
 
     def losses(self) -> dict[str, Float[Tensor, ""]]:
         """The terms of the next step, weighted, and their sum "total"."""
-        terms = self.method.losses(self.step, lambda inputs: self.painter.paint(inputs, self.dtype))
+        terms = self.method.losses(self.step, lambda inputs: self.learner.paint(inputs, self.dtype))
         nothing = torch.zeros((), device=self.device)
         terms["total"] = torch.stack(list(terms.values())).sum() if terms else nothing
         return terms
 
     def _learn(self, random: Tensor) -> tuple[dict[str, Float[Tensor, ""]], Outcome]:
-        """The terms of the next step, and whether they were finite and the painter learnt from them.
+        """The terms of the next step, and whether they were finite and the learner learnt from them.
 
         Args:
             random: state of the generator of views before the step, so that a step that ran out of
@@ -178,7 +178,7 @@ class Transfer:
         losses = self.losses()
         half = self.dtype == torch.float16
         progress = self.step / self.settings.steps
-        learnt = self.painter.learn(losses["total"], progress, self.step, half)
+        learnt = self.learner.learn(losses["total"], progress, self.step, half)
         return {name: loss.detach() for name, loss in losses.items()}, Outcome.of(learnt)
 
     def _within_memory(self, work: Callable[[], T]) -> T:
@@ -200,8 +200,8 @@ class Transfer:
         self.sparing = True
         self.full_vit = self.full_vit.spared()
         self.method.spare(self.full_vit.at_precision(self.dtype))
-        if hasattr(self, "painter"):
-            self.painter.network.sparing = True
+        if hasattr(self, "learner"):
+            self.learner.network.sparing = True
         let_go(self.device)
 
     def _survive(self, learnt: Outcome) -> None:
@@ -231,7 +231,7 @@ class Transfer:
             "skipped_in_a_row": self.failed.in_a_row,
             "precision": str(self.dtype).removeprefix("torch."),
             "views": self.random.get_state(),
-            **self.painter.state(),
+            **self.learner.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -240,7 +240,7 @@ class Transfer:
         Raises:
             KeyError, RuntimeError: it is not the state of such a run.
         """
-        self.painter.restore(state)
+        self.learner.restore(state)
         self.step, self.failed = int(state["step"]), FailedSteps(self.device)
         self.failed.in_a_row = int(state["skipped_in_a_row"])
         if state["precision"] != str(self.dtype).removeprefix("torch."):

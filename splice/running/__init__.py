@@ -13,6 +13,6 @@ MODULES = (
     "outputs",
     "presets",
     "run",
-    "stopping",
+    "signals",
 )
 """Modules that other rooms may use."""

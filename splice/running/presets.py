@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from splice.errors import InputError
-from splice.method.section import Section
-from splice.method.settings import Settings
+from splice.method.settings import Section, Settings
 
 DEFAULT_PRESET = "default"
 _SUFFIXES = (".yaml", ".yml")

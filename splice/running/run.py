@@ -22,7 +22,7 @@ from splice.pictures.images import check_picture, read_image, resize_short_side,
 from splice.running import checkpoint as checkpoints
 from splice.running.checkpoint import Checkpoint
 from splice.running.device import describe_device, find_device, peak_memory, versions
-from splice.running.history import History
+from splice.running.loss_table import LossTable
 from splice.running.memory import explained, largest_size
 from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
 from splice.scores.metrics import BETTER, Scores, score
@@ -169,7 +169,7 @@ class Run:
             self.transfer = Transfer(
                 self.structure, self.appearance, settings, self.vit, self.device
             )
-        self.history = History()
+        self.loss_table = LossTable()
         self._frames = [self._small(self.structure)]
         if earlier is None:
             folder.clear()
@@ -203,7 +203,7 @@ class Run:
                 if self.settings.method == "painting" and self.settings.steps > 0:
                     self._show()
                 for step in self.transfer.steps():
-                    self.history.add(step)
+                    self.loss_table.add(step)
                     if step.step in frames_at:
                         self._frames.append(self._small(self.transfer.picture()))
                         if time.monotonic() >= self._show_from:
@@ -235,7 +235,7 @@ class Run:
     def save(self) -> None:
         """Write a checkpoint of the step that was done last."""
         frames = {f"frame {i}": frame for i, frame in enumerate(self._frames)}
-        watched = self.history.state() | frames
+        watched = self.loss_table.state() | frames
         watched |= {
             "size": self._size,
             "seconds": self._seconds(),
@@ -272,7 +272,7 @@ class Run:
         try:
             self.transfer.restore(dict(earlier.state))
             watched = earlier.watched
-            self.history = History.restored(watched)
+            self.loss_table = LossTable.restored(watched)
             frames = (name for name in watched if name.startswith("frame "))
             in_order = sorted(frames, key=lambda name: int(name.split()[1]))
             self._frames = [watched[name] for name in in_order]
@@ -299,7 +299,9 @@ class Run:
         output = self.transfer.output().detach().float().cpu()
         self.folder.write_picture(output)
         self.folder.write_panel([to_pil(i) for i in (self.structure, self.appearance, output)])
-        self.folder.write_losses(self.history.csv(), self.history.curves(), self.history.steps())
+        self.folder.write_losses(
+            self.loss_table.csv(), self.loss_table.curves(), self.loss_table.steps()
+        )
         frames = [to_pil(frame.float() / 255) for frame in self._frames]
         self.folder.write_time_lapse(frames)
         scores = score(self.vit, output, self.structure, self.appearance) if finished else None
@@ -309,15 +311,15 @@ class Run:
     def _record(self, size: list[int], scores: Scores | None) -> dict[str, Any]:
         provenance = self.vit.provenance
         weights = asdict(provenance) if provenance is not None else {}
-        rows = self.history.rows
+        rows = self.loss_table.rows
         return {
             "finished": scores is not None,
             "steps": self.transfer.step,
             "seconds": round(self._seconds(), 3),
-            "seconds_per_step": self.history.seconds() / max(1, len(rows)),
+            "seconds_per_step": self.loss_table.seconds() / max(1, len(rows)),
             "scores": asdict(scores) if scores is not None else None,
-            "losses": self.history.last(),
-            "skipped_steps": self.history.skipped(),
+            "losses": self.loss_table.last(),
+            "skipped_steps": self.loss_table.skipped(),
             "structure": self._picture_record("structure", self.structure),
             "appearance": self._picture_record("appearance", self.appearance),
             "output": {"file": PICTURE, "size": size},
@@ -325,7 +327,7 @@ class Run:
             "seed": self.settings.seed,
             "settings": self._settings,
             "device": describe_device(self.device),
-            "precision": self.history.precision(),
+            "precision": self.loss_table.precision(),
             "peak_memory": peak_memory(self.device),
             "memory_spared": self.transfer.sparing,
             "versions": versions(),

@@ -12,7 +12,6 @@ from splice.visualize.correspondences import (
 )
 from splice.visualize.curves import loss_curves
 from splice.visualize.grids import labelled_grid, panel
-from splice.visualize.looking import Look, look
 from splice.visualize.maps import (
     feature_map,
     heat_map,
@@ -21,6 +20,7 @@ from splice.visualize.maps import (
     patch_at,
     similarity_maps,
 )
+from splice.visualize.overview import Look, look
 from splice.visualize.pca import (
     centred,
     pca_colours,
@@ -29,7 +29,7 @@ from splice.visualize.pca import (
 )
 from splice.visualize.time_lapse import time_lapse
 
-MODULES = ("curves", "grids", "looking", "maps")
+MODULES = ("curves", "grids", "overview", "maps")
 """Modules that other rooms may use, beside the names below."""
 
 __all__ = [

@@ -97,7 +97,7 @@ def test_the_literal_generator_is_the_paper_presets(size):
 @pytest.mark.parametrize("step", [0, 1])
 def test_literal_losses_are_the_paper_presets_terms(paper, monkeypatch, step):
     transfer, literal = paper
-    _same_weights(transfer.painter.network, literal.generator)
+    _same_weights(transfer.learner.network, literal.generator)
     drawn = _drawn(transfer, monkeypatch)
     transfer.step = step
     terms = transfer.losses()
@@ -302,14 +302,14 @@ def test_watching_leaves_no_trace(monkeypatch):
     next(other.steps())
     next(other.steps())
     for own, weight in zip(
-        transfer.painter.network.parameters(), other.painter.network.parameters(), strict=True
+        transfer.learner.network.parameters(), other.learner.network.parameters(), strict=True
     ):
         torch.testing.assert_close(own, weight, rtol=0, atol=0)
-    for module in (transfer.painter.network, transfer.method.vit):
+    for module in (transfer.learner.network, transfer.method.vit):
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
     assert "draw" not in vars(transfer.method)
-    assert "learn" not in vars(transfer.painter)
+    assert "learn" not in vars(transfer.learner)
 
 
 def test_calls_are_those_with_gradient(monkeypatch):
@@ -363,7 +363,7 @@ def test_operations_of_the_vit_are_what_its_matrices_take():
 
 def test_operations_of_the_generator_are_what_its_convolutions_take():
     transfer = _transfer()
-    size = (1, transfer.painter.network.inputs, 64, 64)
+    size = (1, transfer.learner.network.inputs, 64, 64)
     found = Floor(transfer).operations(Calls(generator=[Call(size)]))
     forward, first = 0, 0
     made = []
@@ -371,17 +371,17 @@ def test_operations_of_the_generator_are_what_its_convolutions_take():
     def note(module, inputs, output):
         made.append((module, inputs[0].shape, output.shape))
 
-    convolutions = [m for m in transfer.painter.network.modules() if isinstance(m, nn.Conv2d)]
+    convolutions = [m for m in transfer.learner.network.modules() if isinstance(m, nn.Conv2d)]
     hooks = [module.register_forward_hook(note) for module in convolutions]
     with torch.no_grad():
-        transfer.painter.network(torch.zeros(size))
+        transfer.learner.network(torch.zeros(size))
     for hook in hooks:
         hook.remove()
     for module, entering, leaving in made:
         count = 2 * module.weight.numel() * leaving[-2:].numel()
         forward += count
         # The network's own input needs no gradient: its first convolution and first skip.
-        first += count if entering[1] == transfer.painter.network.inputs else 0
+        first += count if entering[1] == transfer.learner.network.inputs else 0
     assert found["generator"] == 3 * forward - first
 
 

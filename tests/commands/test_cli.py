@@ -15,10 +15,10 @@ from PIL import Image
 
 from splice import __version__
 from splice.commands.cli import COMMANDS, main, run_command
-from splice.commands.options import Options, add_settings, chosen_settings, number
+from splice.commands.parser import Options, add_settings, chosen_settings, number
 from splice.commands.progress import Bar, Lines, Silent, duration, progress
 from splice.errors import InputError, RunError
-from splice.running.stopping import Stopped, deferred, raising
+from splice.running.signals import Stopped, deferred, raising
 
 RUN_SPLICE = str(small_run.ROOT / "run_splice.py")
 

@@ -11,8 +11,7 @@ from torch import Tensor
 from splice.backbones.features import FrozenViT
 from splice.backbones.registry import Backbone, find_backbone
 from splice.method import gamut
-from splice.method.section import merged
-from splice.method.settings import Settings
+from splice.method.settings import Settings, merged
 from splice.running.presets import load_preset
 
 PATCH, WIDTH, BLOCKS, HEADS, SIDE = 14, 32, 4, 2, 56

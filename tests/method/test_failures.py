@@ -43,7 +43,7 @@ def test_a_gpu_is_looked_at_later_and_a_cpu_at_once():
 def unwaiting(settings) -> Transfer:
     """A run as on a GPU, where the host does not look at a step before the next."""
     transfer = Transfer(*PAIR, settings, tiny.frozen())
-    transfer.painter.waits, transfer.failed.late = False, LATE
+    transfer.learner.waits, transfer.failed.late = False, LATE
     return transfer
 
 
@@ -66,15 +66,15 @@ def test_failures_are_noticed_late_and_teach_nothing():
     transfer = unwaiting(tiny.settings(precision="bf16", steps=16))
     steps = transfer.steps()
     next(steps)
-    before = transfer.painter.state()
-    hook = transfer.painter.network.colours.register_forward_hook(
+    before = transfer.learner.state()
+    hook = transfer.learner.network.colours.register_forward_hook(
         lambda _m, _i, out: out.mul(torch.nan)
     )
     failed = [next(steps) for _ in range(3 + LATE)]
     assert all(step.skipped for step in failed)
     assert [step.note for step in failed[:-1]] == [""] * (2 + LATE)
     hook.remove()
-    after = transfer.painter.state()
+    after = transfer.learner.state()
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert transfer.state()["skipped_in_a_row"] == 3 + LATE

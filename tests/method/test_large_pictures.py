@@ -47,7 +47,7 @@ def test_views_of_any_size_show_nearly_all(short, long, seed):
 def test_steps_learn_from_no_more_pixels_than_are_painted(painted):
     transfer = make(tiny.settings(painted=painted, steps=2))
     seen = []
-    transfer.painter.network.register_forward_hook(
+    transfer.learner.network.register_forward_hook(
         lambda _network, inputs, _output: seen.append(tuple(inputs[0].shape[-2:]))
     )
     assert not any(step.skipped for step in transfer.steps())
@@ -61,13 +61,13 @@ def test_the_picture_in_bands_is_the_picture_in_one_piece(settings):
     transfer = make(settings(steps=2))
     list(transfer.steps())
     painted = []
-    transfer.painter.network.register_forward_hook(lambda *_: painted.append(1))
+    transfer.learner.network.register_forward_hook(lambda *_: painted.append(1))
     picture = transfer.picture()
     assert picture.shape == PAIR[0].shape
     assert not painted, "in bands, the network is never given the entire picture"
     inputs = PAIR[0][None] if settings is tiny.paper else transfer.method.ground.inputs
-    with torch.no_grad(), transfer.painter.averaged():
-        expected = transfer.method.finished(transfer.painter.network(inputs))[0]
+    with torch.no_grad(), transfer.learner.averaged():
+        expected = transfer.method.finished(transfer.learner.network(inputs))[0]
     assert (picture - expected).abs().max() < 1e-4
     assert expected.std() > 0.005
     # No row differs more than others do: a seam would.
@@ -114,7 +114,7 @@ def test_large_paintings_spare_memory_from_the_first_step_on(monkeypatch):
     monkeypatch.setattr(memory, "SPARED_PIXELS", 110**2)
     transfer = make(tiny.settings(steps=2))
     assert transfer.sparing
-    assert transfer.painter.network.sparing
+    assert transfer.learner.network.sparing
     assert transfer.full_vit.sparing
     assert transfer.method.vit.sparing
     assert [step.note for step in transfer.steps()] == ["", ""]

@@ -37,7 +37,7 @@ def make(
 
 def stirred(transfer: Transfer) -> Transfer:
     """Its last layer paints something else than the toned picture that it starts from."""
-    weight = transfer.painter.network.colours.weight
+    weight = transfer.learner.network.colours.weight
     torch.nn.init.normal_(weight, 0.0, 0.3, tiny.generator(5))
     return transfer
 
@@ -56,7 +56,7 @@ def test_at_first_the_picture_is_the_toned_one(vit):
 def test_the_generator_is_given_colours_codes_noise_and_the_toned_picture(vit):
     transfer = make(vit, tiny.settings(seed=3))
     ground = transfer.method.ground
-    assert transfer.painter.network.inputs == 3 + 8 + 4 + 3 == ground.inputs.shape[1]
+    assert transfer.learner.network.inputs == 3 + 8 + 4 + 3 == ground.inputs.shape[1]
     colours, codes, noise, logits = ground.inputs.split((3, 8, 4, 3), 1)
     torch.testing.assert_close(colours, 4 * (STRUCTURE[None] - 0.5))
     assert torch.equal(codes, ground.semantics.codes)
@@ -73,7 +73,7 @@ def test_the_generator_is_given_colours_codes_noise_and_the_toned_picture(vit):
 def test_no_more_than_16_codes_are_given(vit):
     transfer = make(vit, tiny.settings(meaning={"channels": 20}))
     assert transfer.method.ground.semantics.codes.shape[1] == 20
-    assert transfer.painter.network.inputs == 3 + 16 + 4 + 3
+    assert transfer.learner.network.inputs == 3 + 16 + 4 + 3
 
 
 # The sum.
@@ -131,7 +131,7 @@ def patches(vit: FrozenViT, twin: Transfer, look: Look, part: Tensor, seen) -> t
 def finished(transfer: Transfer) -> Tensor:
     """The toned picture, and of what was painted over it the light, and texture where it is free."""
     ground = transfer.method.ground
-    change = transfer.painter.network(ground.inputs) - ground.toned.clamp(0.02, 0.98)
+    change = transfer.learner.network(ground.inputs) - ground.toned.clamp(0.02, 0.98)
     light = Light(transfer.structure).of(change)
     texture = ground.freedom * (change - light)
     return (ground.toned + light + texture).clamp(0, 1)
@@ -215,23 +215,23 @@ def test_any_term_can_stand_alone_and_be_left_out(vit, name):
     for alone in (True, False):
         weights = {term: 2.5 * ((term == name) == alone) for term in PAINTING_TERMS}
         transfer = stirred(make(vit, tiny.settings(steps=2, objective=weights)))
-        before = [weight.detach().clone() for weight in transfer.painter.network.parameters()]
+        before = [weight.detach().clone() for weight in transfer.learner.network.parameters()]
         for step in transfer.steps():
             for term, weight in weights.items():
                 assert (step.losses[term].item() > 0) == (weight > 0)
             if alone:
                 assert step.losses["total"].item() == step.losses[name].item()
             assert not step.skipped
-        moved = zip(before, transfer.painter.network.parameters(), strict=True)
+        moved = zip(before, transfer.learner.network.parameters(), strict=True)
         assert any(not torch.equal(a, b) for a, b in moved)
 
 
 def test_without_weights_nothing_moves(vit):
     weights = dict.fromkeys(PAINTING_TERMS, 0.0)
     transfer = stirred(make(vit, tiny.settings(steps=2, objective=weights)))
-    before = transfer.painter.network.colours.weight.detach().clone()
+    before = transfer.learner.network.colours.weight.detach().clone()
     assert [step.losses["total"].item() for step in transfer.steps()] == [0, 0]
-    torch.testing.assert_close(transfer.painter.network.colours.weight, before)
+    torch.testing.assert_close(transfer.learner.network.colours.weight, before)
 
 
 def test_a_few_steps_lower_the_sum(vit):
@@ -243,7 +243,7 @@ def test_a_few_steps_lower_the_sum(vit):
     def level() -> float:
         """In the same looks before and after, which differ more than steps do."""
         transfer.random.manual_seed(7)
-        paint = transfer.painter.paint
+        paint = transfer.learner.paint
         looks = [transfer.method.losses(19, lambda x: paint(x, torch.float32)) for _ in range(5)]
         return sum(value.item() for terms in looks for value in terms.values()) / 5
 
@@ -293,7 +293,7 @@ def seen(transfer: Transfer) -> tuple[list[int], list[int]]:
 def test_a_step_is_one_pass_and_nothing_is_described_twice(vit):
     transfer = make(vit)
     painted: list[int] = []
-    transfer.painter.network.register_forward_hook(lambda _m, x, _o: painted.append(len(x[0])))
+    transfer.learner.network.register_forward_hook(lambda _m, x, _o: painted.append(len(x[0])))
     with_gradient, without = seen(transfer)
     assert painted == [1] * 6
     assert with_gradient == [1, 0] * 6
@@ -322,14 +322,14 @@ def test_another_precision_has_its_own_features_but_the_same_ground(vit):
 def test_a_small_painting_is_delivered_at_the_photograph_s_size(vit):
     """Enlarged, and the photograph's own detail added through the maps of tones and of light."""
     transfer = stirred(make(vit, tiny.settings(painted=32, steps=1)))
-    transfer.painter.average = [w.clone() for w in transfer.painter.network.parameters()]
+    transfer.learner.average = [w.clone() for w in transfer.learner.network.parameters()]
     assert transfer.structure.shape == (1, 3, 32, 38)
     assert transfer.picture().shape == (3, 32, 38)
     torch.testing.assert_close(transfer.picture(), finished(transfer)[0])
     output = transfer.output()
     assert output.shape == STRUCTURE.shape
     ground, large = transfer.method.ground, STRUCTURE[None]
-    change = transfer.painter.network(ground.inputs) - ground.toned.clamp(0.02, 0.98)
+    change = transfer.learner.network(ground.inputs) - ground.toned.clamp(0.02, 0.98)
     maps = Light(transfer.structure).maps(change)
     maps = ground.maps + F.interpolate(maps, size=(32, 38), mode="bilinear")
     plain, small = (

@@ -59,7 +59,7 @@ def formula(vit: FrozenViT, network) -> Callable[[Tensor, Tensor], Tensor]:
 
 def test_the_papers_preset_is_the_papers_formula(vit):
     transfer, twin = make(vit, preset()), make(vit, preset())
-    expected_of = formula(vit, twin.painter.network)
+    expected_of = formula(vit, twin.learner.network)
     for step in (0, 1, 74, 75, 150):
         transfer.step = step
         total = transfer.losses()["total"]
@@ -71,10 +71,10 @@ def test_the_papers_preset_is_the_papers_formula(vit):
             expected = expected + expected_of(STRUCTURE[None], APPEARANCE[None])
         assert total.item() == pytest.approx(expected.item(), rel=5e-7, abs=0)
         gradients = []
-        for loss, painter in ((total, transfer.painter), (expected, twin.painter)):
-            painter.network.zero_grad()
+        for loss, learner in ((total, transfer.learner), (expected, twin.learner)):
+            learner.network.zero_grad()
             loss.backward()
-            gradients.append(painter.network.colours.weight.grad)
+            gradients.append(learner.network.colours.weight.grad)
         torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-9)
 
 
@@ -82,18 +82,18 @@ def test_the_papers_preset_learns_as_the_paper_does(vit):
     for step in (0, 1000, 1999):
         transfer = make(vit, preset())
         transfer.step = step
-        before = [weight.clone() for weight in transfer.painter.network.parameters()]
+        before = [weight.clone() for weight in transfer.learner.network.parameters()]
         assert next(transfer.steps()).precision == "float32"
         # The first step of Adam goes as far as the step size, whatever the gradient (unless tiny).
-        now = transfer.painter.network.parameters()
+        now = transfer.learner.network.parameters()
         moves = [float((a - b).detach().abs().max()) for a, b in zip(now, before, strict=True)]
         assert max(moves) == pytest.approx(0.002, rel=1e-3)
     for average, weight in zip(
-        transfer.painter.average, transfer.painter.network.parameters(), strict=True
+        transfer.learner.average, transfer.learner.network.parameters(), strict=True
     ):
         assert torch.equal(average, weight)
     assert transfer.settings.steps == 2000
-    assert transfer.painter.network.inputs == 3
+    assert transfer.learner.network.inputs == 3
 
 
 def test_the_output_is_learnt_at_its_own_size(vit):
@@ -101,7 +101,7 @@ def test_the_output_is_learnt_at_its_own_size(vit):
     transfer = make(vit, preset(painted=32))
     assert transfer.structure.shape[1:] == STRUCTURE.shape
     with torch.no_grad():
-        expected = transfer.painter.network(STRUCTURE[None])[0]
+        expected = transfer.learner.network(STRUCTURE[None])[0]
     torch.testing.assert_close(transfer.output(), expected)
 
 
@@ -128,7 +128,7 @@ def passes(transfer: Transfer) -> tuple[list[int], list[int], list[int]]:
         (with_gradient if inputs[0].requires_grad else without).append(len(inputs[0]))
 
     hooks = [
-        transfer.painter.network.register_forward_hook(lambda _m, x, _o: painted.append(len(x[0]))),
+        transfer.learner.network.register_forward_hook(lambda _m, x, _o: painted.append(len(x[0]))),
         transfer.full_vit.embed.register_forward_hook(see),
     ]
     for _ in transfer.steps():
@@ -183,12 +183,12 @@ def test_without_identity_the_appearance_image_is_not_painted(vit):
 def test_without_any_term_the_generator_is_left_alone(vit):
     weights = {"appearance": 0.0, "structure": 0.0, "identity": 0.0}
     transfer = make(vit, tiny.paper(objective=weights, steps=2))
-    before = transfer.painter.state()
+    before = transfer.learner.state()
     for step in transfer.steps():
         assert step.losses.keys() == {"total"}
         assert step.losses["total"].item() == 0
         assert not step.skipped
-    after = transfer.painter.state()
+    after = transfer.learner.state()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 

@@ -79,11 +79,11 @@ def test_the_picture_is_the_average_s_and_changes_nothing(vit, settings):
         assert (
             torch.equal(after[name], value) if isinstance(value, Tensor) else after[name] == value
         )
-    network = transfer.painter.network
+    network = transfer.learner.network
     given = STRUCTURE[None] if settings is tiny.paper else transfer.method.ground.inputs
     with torch.no_grad():
         live = transfer.method.finished(network(given))[0]
-        for weight, average in zip(network.parameters(), transfer.painter.average, strict=True):
+        for weight, average in zip(network.parameters(), transfer.learner.average, strict=True):
             weight.copy_(average)
         expected = transfer.method.finished(network(given))[0]
     torch.testing.assert_close(picture, expected)
@@ -147,7 +147,7 @@ class Poison:
     """Weights that are not finite, put into the generator and taken away again."""
 
     def __init__(self, transfer: Transfer) -> None:
-        self.weight = transfer.painter.network.colours.weight
+        self.weight = transfer.learner.network.colours.weight
         self.kept = self.weight.detach().clone()
 
     @torch.no_grad()
@@ -164,14 +164,14 @@ def test_three_failed_steps_lead_to_full_precision(vit):
     transfer = make(vit, tiny.settings(precision="bf16", steps=8))
     steps = transfer.steps()
     assert next(steps).precision == "bfloat16"
-    poison, before = Poison(transfer), transfer.painter.state()
+    poison, before = Poison(transfer), transfer.learner.state()
     poison.put()
     failed = [next(steps) for _ in range(3)]
     assert [step.skipped for step in failed] == [True] * 3
     assert [step.precision for step in failed] == ["bfloat16"] * 3
     assert all(math.isnan(step.losses["total"].item()) for step in failed)
     poison.take()
-    after = transfer.painter.state()
+    after = transfer.learner.state()
     assert all(torch.equal(after[name], before[name]) for name in before)
     saved = transfer.state()
     assert saved["precision"] == "float32"
@@ -179,7 +179,7 @@ def test_three_failed_steps_lead_to_full_precision(vit):
     assert [(step.step, step.skipped, step.precision) for step in rest] == [
         (number, False, "float32") for number in (5, 6, 7, 8)
     ]
-    assert not torch.equal(transfer.painter.network.colours.weight, poison.kept)
+    assert not torch.equal(transfer.learner.network.colours.weight, poison.kept)
     assert bool(torch.isfinite(transfer.picture()).all())
     # A run that is resumed after that stays in full precision, with the same picture.
     resumed = make(vit, tiny.settings(precision="bf16", steps=8))
@@ -206,14 +206,14 @@ def test_two_failed_steps_are_forgiven(vit):
 
 def ends(transfer: Transfer) -> None:
     """Ten steps fail, which end the run and teach nothing; from the fourth on they are float32."""
-    before = transfer.painter.state()
+    before = transfer.learner.state()
     done = []
     with pytest.raises(RunError, match="10 steps in a row, up to step 10, had a loss or gradient"):
         for step in transfer.steps():
             done.append(step)
     assert [step.skipped for step in done] == [True] * 9
     assert [step.precision for step in done[3:]] == ["float32"] * 6
-    after = transfer.painter.state()
+    after = transfer.learner.state()
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, atol=0, rtol=0, equal_nan=True)
 

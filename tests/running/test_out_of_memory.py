@@ -13,7 +13,7 @@ from splice.backbones.blocks import FoldedBlock
 from splice.backbones.features import FrozenViT
 from splice.commands import cli
 from splice.errors import RunError
-from splice.method import painter
+from splice.method import learner
 from splice.method.generator import UNet
 from splice.method.settings import Settings
 from splice.method.transfer import Transfer
@@ -111,7 +111,7 @@ def test_the_gradient_runs_out_once_and_the_picture_is_the_same(expected):
         calls.append(output)
         return _OutInBackward.apply(output) if len(calls) == 3 else output
 
-    handle = transfer.painter.network.register_forward_hook(fail_at_the_third)
+    handle = transfer.learner.network.register_forward_hook(fail_at_the_third)
     assert len(list(transfer.steps())) == 6
     handle.remove()
     assert transfer.sparing
@@ -146,8 +146,8 @@ def test_other_errors_are_not_tried_again(monkeypatch):
     assert not transfer.sparing
 
 
-def gradients_of(painter: painter.Painter) -> list[torch.Tensor]:
-    return [w.grad for w in painter.network.parameters() if w.grad is not None]
+def gradients_of(learner: learner.Learner) -> list[torch.Tensor]:
+    return [w.grad for w in learner.network.parameters() if w.grad is not None]
 
 
 def test_spared_passes_take_pictures_one_by_one(monkeypatch):
@@ -162,15 +162,15 @@ def test_spared_passes_take_pictures_one_by_one(monkeypatch):
     transfers[1].spare_memory()
     batches: list[list[int]] = [[], []]
     for transfer, sizes in zip(transfers, batches, strict=True):
-        transfer.painter.network.register_forward_hook(
+        transfer.learner.network.register_forward_hook(
             lambda _network, inputs, _output, sizes=sizes: sizes.append(len(inputs[0]))
         )
-    painters = [transfer.painter for transfer in transfers]
+    painters = [transfer.learner for transfer in transfers]
     for steps in zip(*(transfer.steps() for transfer in transfers), strict=True):
         one, other = (float(step.losses["total"]) for step in steps)
         ours, theirs = (
-            torch.cat([gradient.flatten() for gradient in gradients_of(painter)])
-            for painter in painters
+            torch.cat([gradient.flatten() for gradient in gradients_of(learner)])
+            for learner in painters
         )
         assert one == pytest.approx(other, rel=1e-5 if transfers[0].step == 1 else 1e-4)
         assert (ours - theirs).norm() < 0.02 * ours.norm(), "a view left out is much more"
@@ -189,7 +189,7 @@ def small(tmp_path) -> small_run.SmallRun:
 
 def fail_from(monkeypatch, first: int, last: float = float("inf")) -> None:
     """The generator runs out of memory from one of its calls that learn up to another."""
-    paint = painter.Painter.paint
+    paint = learner.Learner.paint
     calls = []
 
     def faulty(self, inputs, dtype):
@@ -199,7 +199,7 @@ def fail_from(monkeypatch, first: int, last: float = float("inf")) -> None:
                 raise ERRORS[1]
         return paint(self, inputs, dtype)
 
-    monkeypatch.setattr(painter.Painter, "paint", faulty)
+    monkeypatch.setattr(learner.Learner, "paint", faulty)
 
 
 def test_a_run_that_ran_out_once_finishes_and_says_so(small, tmp_path, monkeypatch, capsys):

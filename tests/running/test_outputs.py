@@ -19,7 +19,7 @@ from PIL import Image
 from splice.errors import InputError, RunError
 from splice.method.settings import Settings
 from splice.pictures.images import to_pil
-from splice.running.history import History
+from splice.running.loss_table import LossTable
 from splice.running.outputs import CHECKPOINT, FILES, RunFolder
 from splice.running.presets import load_preset
 from splice.running.run import FRAMES, Run, earlier_outcome, frame_steps, read_at_most
@@ -447,13 +447,13 @@ def test_numbers_that_are_not_finite_are_null_in_the_record(tmp_path):
 
 
 def test_history_survives_its_checkpoint():
-    history = History()
+    loss_table = LossTable()
     for step, losses in enumerate(
         [{"a": torch.tensor(0.1)}, {"a": 1 / 3, "b": float("nan")}, {}, {"b": torch.tensor(2.0)}], 1
     ):
-        history.add(stand_in.Step(step, 9, losses, 0.25 * step, step == 2, "bfloat16"))
-    restored = History.restored(history.state())
-    assert restored.csv() == history.csv()
+        loss_table.add(stand_in.Step(step, 9, losses, 0.25 * step, step == 2, "bfloat16"))
+    restored = LossTable.restored(loss_table.state())
+    assert restored.csv() == loss_table.csv()
     assert restored.rows[1]["a"] == 1 / 3
     assert math.isnan(restored.rows[1]["b"])
     assert "b" not in restored.rows[0]
@@ -461,7 +461,7 @@ def test_history_survives_its_checkpoint():
     assert restored.seconds() == 0.25 + 0.5 + 0.75 + 1.0
     assert restored.skipped() == 1
     assert restored.precision() == "bfloat16"
-    assert History.restored(History().state()).csv() == "step,seconds,skipped,precision\n"
+    assert LossTable.restored(LossTable().state()).csv() == "step,seconds,skipped,precision\n"
 
 
 def test_no_file_is_left_open(small, tmp_path):

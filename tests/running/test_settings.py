@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from splice.errors import InputError
-from splice.method.section import factor_at, merged
-from splice.method.settings import MAX_SIZE, PAINTING_TERMS, PAPER_TERMS, Settings
+from splice.method.settings import (
+    MAX_SIZE,
+    PAINTING_TERMS,
+    PAPER_TERMS,
+    Settings,
+    factor_at,
+    merged,
+)
 from splice.running.presets import (
     find_setting,
     load_preset,
@@ -320,12 +326,12 @@ def test_every_setting_is_described():
 
 
 def test_the_list_of_settings_in_the_documentation_is_complete():
-    from splice.commands.options import settings_help
+    from splice.commands.parser import settings_help
 
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert settings_help(markdown=True) in page, (
         "docs/settings.md is out of date; the table is what "
-        "python -c 'from splice.commands.options import settings_help; "
+        "python -c 'from splice.commands.parser import settings_help; "
         "print(settings_help(True))' prints"
     )
 
@@ -339,7 +345,7 @@ def test_the_documentation_lists_the_presets_that_there_are():
 
 def test_settings_need_no_torch():
     code = (
-        "import sys, splice.running.presets, splice.commands.options; "
+        "import sys, splice.running.presets, splice.commands.parser; "
         "splice.running.presets.load_preset('quick'); "
         "assert not {'torch', 'timm', 'numpy', 'matplotlib'} & set(sys.modules)"
     )

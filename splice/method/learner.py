@@ -16,8 +16,7 @@ from splice.backbones.precision import autocast_of
 from splice.method.adam import Adam
 from splice.method.bands import paint_in_bands
 from splice.method.generator import UNet
-from splice.method.section import factor_at
-from splice.method.settings import Settings
+from splice.method.settings import Settings, factor_at
 
 BETA2 = 0.99
 """Decay of Adam's mean of squares, as in the paper."""
@@ -26,7 +25,7 @@ HALF_PRECISION_SCALE = 2.0**12
 """Float16 rounds gradients of single pixels to nothing unless the loss is scaled up."""
 
 
-class Painter:
+class Learner:
     """A generator with everything that its training needs.
 
     Attributes:

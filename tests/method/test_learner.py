@@ -5,8 +5,8 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice.method.painter import Painter, batched
-from splice.method.section import factor_at
+from splice.method.learner import Learner, batched
+from splice.method.settings import factor_at
 
 CPU = torch.device("cpu")
 INPUT = tiny.picture(32, 32, 1)[None]
@@ -14,23 +14,23 @@ GOAL = tiny.picture(32, 32, 2)[None]
 RATES = ((0.0, 0.2), (0.5, 1.0), (1.0, 0.1))
 
 
-def make(seed: int = 0, average: float = 0.9, **optimiser) -> Painter:
+def make(seed: int = 0, average: float = 0.9, **optimiser) -> Learner:
     values = {"learning_rate": 2e-3, "beta1": 0.5, "schedule": RATES, **optimiser}
     generator = {"average": average, "skip": 8, "reach": 4.0}
-    return Painter(3, tiny.settings(seed=seed, generator=generator, optimiser=values), CPU)
+    return Learner(3, tiny.settings(seed=seed, generator=generator, optimiser=values), CPU)
 
 
-def loss(painter: Painter) -> Tensor:
-    return (painter.paint([INPUT], torch.float32)[0] - GOAL).square().mean()
+def loss(learner: Learner) -> Tensor:
+    return (learner.paint([INPUT], torch.float32)[0] - GOAL).square().mean()
 
 
-def learn(painter: Painter, steps: range, half: bool = False) -> None:
+def learn(learner: Learner, steps: range, half: bool = False) -> None:
     for step in steps:
-        assert painter.learn(loss(painter), step / 10, step, half)
+        assert learner.learn(loss(learner), step / 10, step, half)
 
 
-def snapshot(painter: Painter) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in painter.state().items()}
+def snapshot(learner: Learner) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in learner.state().items()}
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -39,15 +39,15 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 def test_steps_are_adams_and_the_average_a_running_one():
     """Kingma and Ba (2015), algorithm 1, in float64 on the gradients of every step."""
-    painter = make()
-    weights = list(painter.network.parameters())
+    learner = make()
+    weights = list(learner.network.parameters())
     ours = [weight.detach().double() for weight in weights]
     average = [weight.clone() for weight in ours]
     first, second = ([torch.zeros_like(weight) for weight in ours] for _ in range(2))
     for step in range(5):
-        total = loss(painter)
+        total = loss(learner)
         expected = torch.autograd.grad(total, weights, retain_graph=True)
-        assert painter.learn(total, step / 10, step, False)
+        assert learner.learn(total, step / 10, step, False)
         rate = 2e-3 * factor_at(RATES, step / 10)
         # After n steps the average has forgotten at least n of n + 9 parts of the first weights.
         kept = min(0.9, (step + 1) / (step + 10))
@@ -61,7 +61,7 @@ def test_steps_are_adams_and_the_average_a_running_one():
             moved = weights[i].detach().double()
             torch.testing.assert_close(moved, ours[i], atol=2e-6, rtol=1e-5)
             torch.testing.assert_close(
-                painter.average[i].double(), average[i], atol=2e-6, rtol=1e-5
+                learner.average[i].double(), average[i], atol=2e-6, rtol=1e-5
             )
             ours[i] = moved  # roundings of one step are not carried into the next gradient
     assert (
@@ -70,50 +70,50 @@ def test_steps_are_adams_and_the_average_a_running_one():
 
 
 def test_no_average_is_the_last_weights():
-    painter = make(average=0.0)
-    learn(painter, range(3))
-    for average, weight in zip(painter.average, painter.network.parameters(), strict=True):
+    learner = make(average=0.0)
+    learn(learner, range(3))
+    for average, weight in zip(learner.average, learner.network.parameters(), strict=True):
         assert torch.equal(average, weight)
 
 
 def test_it_learns():
-    painter = make(schedule=((0.0, 1.0),))
-    before = loss(painter).item()
-    learn(painter, range(20))
-    assert loss(painter).item() < 0.7 * before
+    learner = make(schedule=((0.0, 1.0),))
+    before = loss(learner).item()
+    learn(learner, range(20))
+    assert loss(learner).item() < 0.7 * before
 
 
 @pytest.mark.robustness
 @pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("failure", ["nan loss", "infinite loss", "nan gradient"])
 def test_a_step_that_is_not_finite_teaches_nothing(failure, waits):
-    painter = make()
-    painter.waits = waits
-    learn(painter, range(2))
-    before = snapshot(painter)
+    learner = make()
+    learner.waits = waits
+    learn(learner, range(2))
+    before = snapshot(learner)
     if failure == "nan loss":
-        total = loss(painter) * float("nan")
+        total = loss(learner) * float("nan")
     elif failure == "infinite loss":
-        total = loss(painter) + float("inf")
+        total = loss(learner) + float("inf")
     else:
-        total = loss(painter)
+        total = loss(learner)
         total = total + (total - total.detach()).sqrt()  # 0, with a slope that is infinite
         assert torch.isfinite(total)
-    assert not painter.learn(total, 0.2, 2, False)
-    assert same(before, snapshot(painter))
-    learn(painter, range(2, 4))
+    assert not learner.learn(total, 0.2, 2, False)
+    assert same(before, snapshot(learner))
+    learn(learner, range(2, 4))
     # The failed step left nothing behind that a later one would notice.
     undisturbed = make()
     learn(undisturbed, range(4))
-    assert same(snapshot(painter), snapshot(undisturbed))
+    assert same(snapshot(learner), snapshot(undisturbed))
 
 
 def test_a_step_without_any_term_teaches_nothing_and_is_no_failure():
-    painter = make()
-    learn(painter, range(2))
-    before = snapshot(painter)
-    assert painter.learn(torch.zeros(()), 0.2, 2, False)
-    assert same(before, snapshot(painter))
+    learner = make()
+    learn(learner, range(2))
+    before = snapshot(learner)
+    assert learner.learn(torch.zeros(()), 0.2, 2, False)
+    assert same(before, snapshot(learner))
 
 
 def test_scaling_for_half_precision_cancels():
@@ -151,16 +151,16 @@ def test_going_back_to_the_beginning():
 
 
 def test_the_state_is_a_copy():
-    painter = make()
-    learn(painter, range(1))
-    state = painter.state()
+    learner = make()
+    learn(learner, range(1))
+    state = learner.state()
     kept = {name: value.clone() for name, value in state.items()}
-    learn(painter, range(1, 3))
+    learn(learner, range(1, 3))
     assert same(state, kept)
 
 
 def test_states_of_another_network_are_refused():
-    other = Painter(5, tiny.settings(), CPU).state()
+    other = Learner(5, tiny.settings(), CPU).state()
     with pytest.raises(RuntimeError):
         make().restore(other)
     with pytest.raises(KeyError):
@@ -168,26 +168,26 @@ def test_states_of_another_network_are_refused():
 
 
 def test_the_average_is_lent_for_a_while():
-    painter = make()
-    learn(painter, range(3))
-    live = [weight.detach().clone() for weight in painter.network.parameters()]
+    learner = make()
+    learn(learner, range(3))
+    live = [weight.detach().clone() for weight in learner.network.parameters()]
 
     def weights_are(values: list[Tensor]) -> bool:
-        pairs = zip(painter.network.parameters(), values, strict=True)
+        pairs = zip(learner.network.parameters(), values, strict=True)
         return all(torch.equal(weight, value) for weight, value in pairs)
 
-    with painter.averaged():
-        assert weights_are(painter.average)
+    with learner.averaged():
+        assert weights_are(learner.average)
         assert not weights_are(live)
     assert weights_are(live)
-    with pytest.raises(ZeroDivisionError), painter.averaged():
+    with pytest.raises(ZeroDivisionError), learner.averaged():
         raise ZeroDivisionError
     assert weights_are(live)
 
 
 def test_each_method_has_its_network():
     """The paper's paints from nothing, the default's over the last channels of its input."""
-    own, papers = make(average=0.0), Painter(3, tiny.paper(), CPU)
+    own, papers = make(average=0.0), Learner(3, tiny.paper(), CPU)
     painted = own.paint([INPUT], torch.float32)[0]
     torch.testing.assert_close(painted, torch.sigmoid(INPUT), atol=1e-6, rtol=0)
     assert (papers.network.reach, papers.network.skips[0][1].out_channels) == (0, 4)
@@ -203,19 +203,19 @@ def test_the_seed_decides_the_first_weights():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_pictures_of_one_size_are_painted_in_one_pass(dtype):
-    painter, passes = make(), []
+    learner, passes = make(), []
     # Deep maps have few pixels here, and norms of few pixels make much of bfloat16's rounding.
     spread = 0.3 if dtype == torch.float32 else 0.03
-    torch.nn.init.normal_(painter.network.colours.weight, 0.0, spread, tiny.generator(3))
-    painter.network.register_forward_hook(lambda _m, inputs, _o: passes.append(inputs[0].shape))
+    torch.nn.init.normal_(learner.network.colours.weight, 0.0, spread, tiny.generator(3))
+    learner.network.register_forward_hook(lambda _m, inputs, _o: passes.append(inputs[0].shape))
     inputs = [tiny.picture(*size, seed)[None] for seed, size in enumerate([(32, 40), (64, 32)] * 2)]
-    painted = painter.paint(inputs, dtype)
+    painted = learner.paint(inputs, dtype)
     assert passes == [(2, 3, 32, 40), (2, 3, 64, 32)]
     for image, result in zip(inputs, painted, strict=True):
         assert result.shape == image.shape
         assert result.dtype == torch.float32
         close = {"atol": 1e-5, "rtol": 1e-5} if dtype == torch.float32 else {"atol": 0.1, "rtol": 0}
-        torch.testing.assert_close(result, painter.paint([image], torch.float32)[0], **close)
+        torch.testing.assert_close(result, learner.paint([image], torch.float32)[0], **close)
 
 
 def test_batches_by_size_keep_the_order():

@@ -16,7 +16,7 @@ _FIXED = ("step", "seconds", "skipped", "precision")
 _PRECISIONS = ("float32", "bfloat16", "float16")
 
 
-class History:
+class LossTable:
     """One row a step: its number, seconds, whether it was skipped, precision, and every loss.
 
     Losses may be tensors on a device. They are read in bulk, and only when the table is asked
@@ -127,12 +127,12 @@ class History:
         }
 
     @staticmethod
-    def restored(state: Mapping[str, Any]) -> "History":
-        """The history that `state` was taken of."""
-        history = History()
+    def restored(state: Mapping[str, Any]) -> "LossTable":
+        """The table that `state` was taken of."""
+        table = LossTable()
         columns: list[str] = state["losses_columns"]
         rows = zip(state["losses"].tolist(), state["losses_present"].tolist(), strict=True)
         for values, present in rows:
             cells = zip(columns, values, present, strict=True)
-            history._rows.append({name: value for name, value, there in cells if there})
-        return history
+            table._rows.append({name: value for name, value, there in cells if there})
+        return table
