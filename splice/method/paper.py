@@ -4,9 +4,8 @@ Tumanyan, Bar-Tal, Bagon, Dekel, "Splicing ViT Features for Semantic Appearance 
 section 3. The generator sees the structure image's view alone, and paints it from scratch.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -16,7 +15,7 @@ from splice.backbones.features import Features, FrozenViT, self_similarity
 from splice.backbones.patch_grid import resize_to_patches
 from splice.method import objective
 from splice.method.learner import batched
-from splice.method.settings import Settings
+from splice.method.protocol import Method, Paint
 from splice.method.views import change_colours, draw_view
 
 Role = Literal["structure", "appearance"]
@@ -37,28 +36,16 @@ class Target:
     features: Features
 
 
-class Published:
+class Published(Method):
     """The published method on one pair."""
 
-    def __init__(
-        self,
-        structure: Float[Tensor, "1 3 height width"],
-        appearance: Float[Tensor, "1 3 rows columns"],
-        settings: Settings,
-        vit: FrozenViT,
-        random: torch.Generator,
-    ) -> None:
-        """Remembers what to work on.
-
-        Args:
-            structure: the structure image, in [0, 1].
-            appearance: the appearance image, in [0, 1].
-            settings: of the run.
-            vit: the frozen transformer, in the precision that the run starts with.
-            random: draws views, on the CPU.
-        """
-        self.images: dict[Role, Tensor] = {"structure": structure, "appearance": appearance}
-        self.settings, self.vit, self.random = settings, vit, random
+    def __init__(self, *given: Any) -> None:
+        """Remembers what to work on, as `Method` says."""
+        super().__init__(*given)
+        self.images: dict[Role, Tensor] = {
+            "structure": self.structure,
+            "appearance": self.appearance,
+        }
         self._entire: dict[Role, Target] = {}
 
     def use(self, vit: FrozenViT) -> None:
@@ -66,35 +53,16 @@ class Published:
         self.vit = vit
         self._entire.clear()
 
-    def spare(self, vit: FrozenViT) -> None:
-        """Looks with the same model, which takes less memory, from now on."""
-        self.vit = vit
-
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 3 rows width"]:
         """Rows of what the generator is given: the structure image."""
-        return self.images["structure"][:, :, top:bottom]
-
-    def finished(self, painted: Image) -> Image:
-        """What the generator painted is the picture."""
-        return painted
-
-    def delivered(self, painted: Image, photograph: Image) -> Image:
-        """Likewise: it is painted at the wanted size."""
-        return painted
+        return self.structure[:, :, top:bottom]
 
     def kind(self, step: int) -> str:
         """What a step (from 0) does, in words."""
         return "views" if step % ENTIRE_EVERY else "views and the entire pair"
 
-    def losses(
-        self, step: int, paint: Callable[[list[Tensor]], list[Tensor]]
-    ) -> dict[str, Float[Tensor, ""]]:
-        """The terms at a step (from 0), weighted (eq. 2).
-
-        Args:
-            step: steps done.
-            paint: what the generator paints for inputs.
-        """
+    def losses(self, step: int, paint: Paint) -> dict[str, Float[Tensor, ""]]:
+        """The terms at a step (from 0), weighted (eq. 2)."""
         pairs = [(self.draw("structure"), self.draw("appearance"))]
         if step % ENTIRE_EVERY == 0:
             pairs.append((self.entire("structure"), self.entire("appearance")))
@@ -123,7 +91,7 @@ class Published:
         self,
         structure: Target,
         appearance: Target,
-        paint: Callable[[list[Tensor]], list[Tensor]],
+        paint: Paint,
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms of one view of each picture, unweighted; those of weight 0 are left out."""
         last, weights = self.vit.blocks, self.settings.objective

@@ -1,0 +1,77 @@
+"""What the loop of a pair asks of a method."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.backbones.features import FrozenViT
+from splice.method.settings import Settings
+
+Paint = Callable[[list[Tensor]], list[Tensor]]
+"""What the generator paints for inputs, 1 × inputs × height × width each: pictures in [0, 1]."""
+
+
+class Method(ABC):
+    """A method on one pair: what the generator is given, and what is wrong with what it paints."""
+
+    def __init__(
+        self,
+        structure: Float[Tensor, "1 3 height width"],
+        appearance: Float[Tensor, "1 3 rows columns"],
+        settings: Settings,
+        vit: FrozenViT,
+        random: torch.Generator,
+    ) -> None:
+        """Remembers what to work on; what is found once for the pair is found when it is needed.
+
+        Args:
+            structure: the structure image, in [0, 1], at the size of the painting.
+            appearance: the appearance image, in [0, 1], of about that size.
+            settings: of the run.
+            vit: the frozen transformer, in the precision that the run starts with.
+            random: draws views, on the CPU.
+        """
+        self.structure, self.appearance = structure, appearance
+        self.settings, self.vit, self.random = settings, vit, random
+
+    @abstractmethod
+    def use(self, vit: FrozenViT) -> None:
+        """Looks with the same model in another precision from now on."""
+
+    def spare(self, vit: FrozenViT) -> None:
+        """Looks with the same model, which takes less memory, from now on."""
+        self.vit = vit
+
+    @abstractmethod
+    def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
+        """Rows of what the generator is given."""
+
+    @abstractmethod
+    def kind(self, step: int) -> str:
+        """What a step (from 0) does, in words."""
+
+    @abstractmethod
+    def losses(self, step: int, paint: Paint) -> dict[str, Float[Tensor, ""]]:
+        """The terms at a step (from 0), weighted.
+
+        Args:
+            step: steps done.
+            paint: what the generator paints for inputs.
+        """
+
+    def finished(
+        self, painted: Float[Tensor, "1 3 height width"]
+    ) -> Float[Tensor, "1 3 height width"]:
+        """The picture that what the generator painted stands for, in [0, 1]."""
+        return painted
+
+    def delivered(
+        self,
+        painted: Float[Tensor, "1 3 height width"],
+        photograph: Float[Tensor, "1 3 rows columns"],
+    ) -> Float[Tensor, "1 3 rows columns"]:
+        """The same at the size of a photograph, which is the structure image at the wanted size."""
+        return self.finished(painted)
