@@ -27,7 +27,7 @@ from quality import (
     write_text,
 )
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.method.settings import PAINTING_TERMS, PAPER_TERMS, Settings
 from splice.pictures.images import write_atomically

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import autocast_of, precision_of
 from splice.inversion.loop import inversion_steps, represent
 from splice.inversion.prior import NOISE_CHANNELS, DeepImagePrior

@@ -68,7 +68,7 @@ def measure(options: Options, size: int) -> dict[str, float]:
     """Some steps of each kind and one picture of that size: bytes / 1e9, and seconds of a mean step."""
     import torch
 
-    from splice.backbones.features import FrozenViT
+    from splice.backbones.frozen_vit import FrozenViT
     from splice.benchmark.steps import kinds_of
     from splice.method.transfer import Transfer
     from splice.pictures.images import resize_short_side

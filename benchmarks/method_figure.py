@@ -12,14 +12,14 @@ from pathlib import Path
 from command import run_command
 from PIL import Image
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method.painting import Painting
 from splice.method.transfer import Transfer
 from splice.pictures.images import to_pil
 from splice.pictures.pairs import plan_pairs
 from splice.running.device import find_device
+from splice.running.inputs import read_at_most
 from splice.running.presets import load_preset
-from splice.running.run import read_at_most
 from splice.visualize import labelled_grid
 
 HEIGHT = 300

@@ -28,7 +28,7 @@ from contact_sheet import Row, contact_sheet
 from PIL import Image
 from tqdm import tqdm
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.pictures.images import read_image, to_pil, write_atomically, write_image
 from splice.pictures.pairs import Pair, plan_pairs

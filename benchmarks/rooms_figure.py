@@ -32,7 +32,9 @@ def main(options: Options) -> None:
     places = {}
     for floor in range(max(floors.values()) + 1):
         row = sorted(room for room in floors if floors[room] == floor)
-        aside = 0.1 * (-1) ** (floor + 1)  # so that no line passes behind a room that it does not end at
+        aside = 0.1 * (-1) ** (
+            floor + 1
+        )  # so that no line passes behind a room that it does not end at
         for column, room in enumerate(row):
             places[room] = ((column + 1) / (len(row) + 1) + aside, floor)
     for room, used in uses.items():

@@ -86,10 +86,10 @@ def start(preset: str) -> dict[str, float]:
     with part("importing torch"):
         import torch  # noqa: F401
     with part("other imports"):
-        from splice.backbones.features import FrozenViT
+        from splice.backbones.frozen_vit import FrozenViT
         from splice.method.transfer import Transfer
         from splice.running.device import find_device
-        from splice.running.run import choose_size, read_at_most
+        from splice.running.inputs import choose_size, read_at_most
     settings = load_preset(preset)
     files = [next((SAMPLE / side).iterdir()) for side in "AB"]
     device = find_device(settings.device)

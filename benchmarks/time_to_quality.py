@@ -25,7 +25,7 @@ import tyro
 from command import run_command
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.registry import find_backbone
 from splice.backbones.weights import as_timm, load_vit
 from splice.benchmark.literal import LiteralLoop
@@ -35,8 +35,8 @@ from splice.method.settings import Settings
 from splice.method.transfer import Transfer
 from splice.pictures.images import read_image, write_atomically, write_image
 from splice.running.device import describe_device, find_device, versions
+from splice.running.inputs import choose_size, read_at_most
 from splice.running.presets import load_preset
-from splice.running.run import choose_size, read_at_most
 from splice.scores.metrics import BETTER, Judge
 
 SCORES = ("self_sim", "dino_i", "texture", "colour")

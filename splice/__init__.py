@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from splice.backbones.features import Features, FrozenViT, self_similarity
+    from splice.backbones.features import Features, self_similarity
+    from splice.backbones.frozen_vit import FrozenViT
     from splice.backbones.registry import Backbone, find_backbone
     from splice.errors import InputError, RunError, SpliceError
     from splice.inversion import InversionSettings, Inverted, invert
@@ -27,7 +28,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "backbones.registry": ("Backbone", "find_backbone"),
     "errors": ("InputError", "RunError", "SpliceError"),
-    "backbones.features": ("Features", "FrozenViT", "self_similarity"),
+    "backbones.features": ("Features", "self_similarity"),
+    "backbones.frozen_vit": ("FrozenViT",),
     "method.generator": ("UNet",),
     "pictures.images": ("read_image", "resize_short_side", "to_pil", "write_image"),
     "inversion": ("InversionSettings", "Inverted", "invert"),

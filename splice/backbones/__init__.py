@@ -4,5 +4,14 @@ In comes the name of a model, whose weights are found, verified and kept, and pi
 features: [CLS] and patch tokens, keys, queries and values of any block, and their self-similarity.
 """
 
-MODULES = ("compiling", "features", "machine", "patch_grid", "precision", "registry", "weights")
+MODULES = (
+    "compiling",
+    "features",
+    "frozen_vit",
+    "machine",
+    "patch_grid",
+    "precision",
+    "registry",
+    "weights",
+)
 """Modules that other rooms may use."""

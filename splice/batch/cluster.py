@@ -350,7 +350,7 @@ def _backbone(settings: "Settings", weights: Any, folder: Path) -> Any:
     """The backbone of this process, loaded from the cluster's store when it is first needed."""
     import ray
 
-    from splice.backbones.features import FrozenViT
+    from splice.backbones.frozen_vit import FrozenViT
 
     def load(device: Any) -> FrozenViT:
         sent: Weights = ray.get(weights)

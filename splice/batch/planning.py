@@ -164,7 +164,7 @@ def _has_run(folder: Path) -> bool:
 def _is_finished(task: Task) -> bool:
     if (task.folder / CHECKPOINT).is_file():
         return False
-    from splice.running.run import earlier_outcome
+    from splice.running.outcome import earlier_outcome
 
     with RunFolder(task.folder, wait=10.0) as folder:
         return earlier_outcome(folder, task.structure, task.appearance, task.settings) is not None

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.batch.events import Began, Ended, Event, Stepped
 from splice.batch.planning import Task
 from splice.errors import SpliceError
 from splice.method.settings import Settings
 from splice.running.device import find_device
+from splice.running.outcome import Outcome, earlier_outcome
 from splice.running.outputs import CHECKPOINT, RunFolder
-from splice.running.run import Outcome, Run, earlier_outcome
+from splice.running.run import Run
 
 if TYPE_CHECKING:
     from splice.method.transfer import Step

@@ -9,7 +9,7 @@ from splice.commands.progress import Silent
 from splice.method.settings import Settings
 
 if TYPE_CHECKING:
-    from splice.backbones.features import FrozenViT
+    from splice.backbones.frozen_vit import FrozenViT
 
 
 def load_backbone(settings: Settings, told: Silent | None = None) -> FrozenViT:
@@ -22,7 +22,7 @@ def load_backbone(settings: Settings, told: Silent | None = None) -> FrozenViT:
     Raises:
         SpliceError: it is not known, or its weights cannot be had.
     """
-    from splice.backbones.features import FrozenViT
+    from splice.backbones.frozen_vit import FrozenViT
     from splice.running.device import find_device
 
     return FrozenViT.load(

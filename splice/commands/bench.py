@@ -96,7 +96,7 @@ def _run(values: Namespace, settings: Settings, told: Silent) -> None:
         warnings.simplefilter("ignore")
     import torch
 
-    from splice.backbones.features import FrozenViT
+    from splice.backbones.frozen_vit import FrozenViT
     from splice.backbones.weights import as_timm, load_vit
     from splice.benchmark.literal import LiteralLoop
     from splice.benchmark.operators import operators
@@ -145,7 +145,7 @@ def _pictures(files: list[Path], settings: Settings) -> tuple[Tensor, Tensor]:
     """The pair at the size of the run; noise, three quarters as high as wide, where there is none."""
     from splice.pictures.images import resize_short_side
     from splice.running.device import find_device
-    from splice.running.run import choose_size, read_at_most
+    from splice.running.inputs import choose_size, read_at_most
 
     files = files or _sample()
     if files:

@@ -16,7 +16,7 @@ from splice.commands.progress import Silent, progress
 from splice.commands.run_options import add_blocks, blocks_of
 from splice.errors import InputError
 from splice.method.settings import Settings
-from splice.running.presets import nearest
+from splice.running.setting_list import nearest
 
 if TYPE_CHECKING:
     from PIL import Image

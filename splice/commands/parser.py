@@ -12,14 +12,8 @@ from typing import Any, NoReturn
 
 from splice.errors import InputError
 from splice.method.settings import Settings
-from splice.running.presets import (
-    DEFAULT_PRESET,
-    load_preset,
-    nearest,
-    settings_list,
-    settings_table,
-    short_names,
-)
+from splice.running.presets import DEFAULT_PRESET, load_preset
+from splice.running.setting_list import nearest, settings_list, settings_table, short_names
 
 _PREFIX = "setting "
 _WIDTH = 96

@@ -15,8 +15,8 @@ from splice.running.signals import deferred
 
 if TYPE_CHECKING:
     from splice.pictures.pairs import Pair
+    from splice.running.outcome import Outcome
     from splice.running.outputs import RunFolder
-    from splice.running.run import Outcome
 
 SAMPLE = Path("datasets") / "samples" / "mountains"
 OUTPUTS = Path("outputs")
@@ -115,7 +115,8 @@ def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Out
 
     if not values.debug:
         warnings.simplefilter("ignore")
-    from splice.running.run import Run, earlier_outcome
+    from splice.running.outcome import earlier_outcome
+    from splice.running.run import Run
 
     with _folder(pair, values) as folder:
         if values.resume:

@@ -7,7 +7,7 @@ from pathlib import Path
 from splice.commands.parser import Options, path
 from splice.commands.progress import progress, show
 from splice.errors import InputError
-from splice.running.presets import nearest
+from splice.running.setting_list import nearest
 
 _ACTIONS = ("list", "fetch", "path", "check")
 _DESCRIPTION = "List, fetch, find and check the weights of the backbones."

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.features import Features, FrozenViT, self_similarity
+from splice.backbones.features import Features, self_similarity
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.patch_grid import resize_to_patches
 from splice.backbones.precision import autocast_of
 from splice.errors import InputError, RunError

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import precision_of
 from splice.backbones.weights import Progress
 from splice.errors import InputError
@@ -27,8 +27,8 @@ from splice.pictures.images import read_image, to_pil, write_image
 from splice.running import checkpoint as checkpoints
 from splice.running.checkpoint import Checkpoint
 from splice.running.device import describe_device, find_device, peak_memory, versions
+from splice.running.inputs import sha256
 from splice.running.outputs import CHECKPOINT, LOSSES_FIGURE, LOSSES_TABLE, RunFolder
-from splice.running.run import sha256
 from splice.visualize.curves import loss_curves
 
 GRID = "grid.png"

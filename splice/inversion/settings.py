@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError, field_validator
 from splice.backbones.registry import DEFAULT_BACKBONE
 from splice.errors import InputError
 from splice.method.settings import Section
-from splice.running.presets import nearest, preset_folder
+from splice.running.presets import preset_folder
+from splice.running.setting_list import nearest
 
 Feature = Literal["cls", "keys", "tokens", "self-similarity"]
 FEATURES: tuple[Feature, ...] = get_args(Feature)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.light import Light, applied, detail

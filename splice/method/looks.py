@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT, self_similarity
+from splice.backbones.features import self_similarity
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method.semantics import LONG_SIDE
 from splice.method.views import View
 

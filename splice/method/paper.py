@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.features import Features, FrozenViT, self_similarity
+from splice.backbones.features import Features, self_similarity
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.patch_grid import resize_to_patches
 from splice.method import objective
 from splice.method.learner import batched

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import precision_of
 from splice.errors import RunError
 from splice.method.failures import FailedSteps, Outcome

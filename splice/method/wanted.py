@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.features import Features, FrozenViT, self_similarity
+from splice.backbones.features import Features, self_similarity
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
 from splice.method.gamut import gamut_of
 from splice.method.semantics import LONG_SIDE, Semantics

@@ -15,7 +15,7 @@ from splice.report.runs import RunEntry
 from splice.report.scored import OURS, Scored
 from splice.running.durations import duration
 from splice.running.outputs import FILES, PANEL, TIME_LAPSE
-from splice.running.presets import yaml_text
+from splice.running.setting_list import yaml_text
 
 
 @dataclass(frozen=True)

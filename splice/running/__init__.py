@@ -8,11 +8,14 @@ MODULES = (
     "checkpoint",
     "device",
     "durations",
+    "inputs",
     "memory",
     "one_pair",
+    "outcome",
     "outputs",
     "presets",
     "run",
+    "setting_list",
     "signals",
 )
 """Modules that other rooms may use."""

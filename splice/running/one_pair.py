@@ -6,11 +6,11 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method.settings import Settings
 from splice.method.transfer import Step, Transfer
 from splice.running.device import find_device
-from splice.running.run import choose_size, read_at_most
+from splice.running.inputs import choose_size, read_at_most
 
 
 def splice_pair(

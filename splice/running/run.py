@@ -5,27 +5,28 @@ is the same, byte for byte, as if nothing had happened.
 """
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError, RunError, SpliceError
 from splice.method.settings import Settings
-from splice.pictures.images import check_picture, read_image, resize_short_side, to_pil
+from splice.pictures.images import resize_short_side, to_pil
 from splice.running import checkpoint as checkpoints
 from splice.running.checkpoint import Checkpoint
 from splice.running.device import describe_device, find_device, peak_memory, versions
+from splice.running.inputs import choose_size, read_at_most, sha256
 from splice.running.loss_table import LossTable
-from splice.running.memory import explained, largest_size
+from splice.running.memory import explained
+from splice.running.outcome import Outcome
 from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
-from splice.scores.metrics import BETTER, Scores, score
+from splice.scores.metrics import Scores, score
 
 if TYPE_CHECKING:
     from splice.backbones.weights import Progress
@@ -37,66 +38,8 @@ FRAMES = 32
 FRAME_SIDE = 256
 """Longest short side of the time lapse, in pixels."""
 
-
 SHOWN_RARELY = 30
 """Times as long as it takes to write the picture so far, the next one waits."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        picture: the output, or the output so far.
-        finished: whether all steps are done; if not, the run can be resumed.
-        step: steps done, of `steps`.
-        steps: that the run was asked for.
-        seconds: that the run took, those before it was resumed included.
-        scores: of the output; None while unfinished.
-        exit_status: with which the run was asked to stop, if it was.
-    """
-
-    picture: Path
-    finished: bool
-    step: int
-    steps: int
-    seconds: float
-    scores: Scores | None = None
-    exit_status: int | None = None
-
-
-def earlier_outcome(
-    folder: RunFolder, structure: Path, appearance: Path, settings: Settings
-) -> Outcome | None:
-    """The outcome of a finished run of this pair and these settings in the folder, if there is one.
-
-    Raises:
-        InputError: the folder holds a finished run of another pair or with other settings.
-    """
-    record = folder.read_record()
-    if record is None or folder.has(CHECKPOINT) or not record.get("finished"):
-        return None
-    try:
-        old_inputs = {
-            "structure image": record["structure"]["sha256"],
-            "appearance image": record["appearance"]["sha256"],
-        }
-        old, steps, seconds = record["settings"], record["steps"], record["seconds"]
-        scores = record["scores"]
-    except (KeyError, TypeError):
-        return None
-    inputs = {"structure image": sha256(structure), "appearance image": sha256(appearance)}
-    now = settings.model_dump(mode="json")
-    checkpoints.refuse_differences(old, now, old_inputs, inputs, folder.path)
-    if settings.steps != steps:
-        raise InputError(
-            f"the run in {folder.path} is finished after {steps} steps, and finished runs keep no "
-            "checkpoint to go on from; name another folder for a longer one."
-        )
-    # A run of an earlier version may lack a score.
-    known = {name: scores.get(name) for name in BETTER}
-    numbers = {name: float("nan") if value is None else value for name, value in known.items()}
-    return Outcome(folder.path / PICTURE, True, steps, steps, seconds, Scores(**numbers))
 
 
 class Run:
@@ -305,7 +248,7 @@ class Run:
         frames = [to_pil(frame.float() / 255) for frame in self._frames]
         self.folder.write_time_lapse(frames)
         scores = score(self.vit, output, self.structure, self.appearance) if finished else None
-        self.folder.write_record(self._record(_width_height(output), scores))
+        self.folder.write_record(self._record(list(output.shape[:0:-1]), scores))
         return scores
 
     def _record(self, size: list[int], scores: Scores | None) -> dict[str, Any]:
@@ -340,7 +283,7 @@ class Run:
         return {
             "file": str(self._files[role]),
             "sha256": self._inputs[f"{role} image"],
-            "size": _width_height(image),
+            "size": list(image.shape[:0:-1]),
         }
 
     def _small(self, image: torch.Tensor) -> torch.Tensor:
@@ -350,47 +293,9 @@ class Run:
         return (small * 255).round().to(torch.uint8)
 
 
-def choose_size(structure: Path, settings: Settings, device: torch.device) -> int:
-    """The short side that both pictures are cut down to, in pixels: `settings.size`, or what fits.
-
-    Raises:
-        InputError: the structure image cannot be read.
-        RunError: the size is `auto`, and there is no memory for any.
-    """
-    if isinstance(settings.size, int):
-        return settings.size
-    width, height = check_picture(structure)
-    return largest_size(height, width, device, settings)
-
-
-def read_at_most(file: Path, size: int) -> torch.Tensor:
-    """The picture, its short side cut down to `size` pixels, never enlarged."""
-    return read_image(file, short_side=min(size, *check_picture(file)))
-
-
 def frame_steps(steps: int) -> set[int]:
     """After which steps the time lapse takes a picture: often at first, when most happens."""
     return {round(steps * (frame / FRAMES) ** 1.5) for frame in range(1, FRAMES + 1)} - {0}
-
-
-def sha256(file: Path) -> str:
-    """The sha256 of a file, in hexadecimal.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    hasher = hashlib.sha256()
-    try:
-        with file.open("rb") as stream:
-            for chunk in iter(lambda: stream.read(1 << 20), b""):
-                hasher.update(chunk)
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
-    return hasher.hexdigest()
-
-
-def _width_height(image: torch.Tensor) -> list[int]:
-    return [int(image.shape[2]), int(image.shape[1])]
 
 
 def _now() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.pictures.images import check_picture, read_image
 from splice.pictures.pairs import Pair

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splice.backbones.features import Features, FrozenViT, self_similarity
+from splice.backbones.features import Features, self_similarity
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method.objective import lost_detail
 
 SHORT_SIDE = 224

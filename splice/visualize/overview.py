@@ -9,7 +9,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from splice.backbones.features import Features, FrozenViT
+from splice.backbones.features import Features
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.patch_grid import resize_to_patches
 from splice.errors import InputError
 from splice.pictures.images import to_pil

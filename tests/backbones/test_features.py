@@ -8,7 +8,8 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT, self_similarity
+from splice.backbones.features import self_similarity
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.patch_grid import resize_to_patches
 from splice.errors import InputError
 

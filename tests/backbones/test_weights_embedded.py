@@ -15,7 +15,7 @@ import safetensors
 import torch
 from embedded_weights import embedded_cache, embedded_wheel  # noqa: F401
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.registry import find_backbone
 from splice.backbones.weights import Provenance, as_timm, fetch_weights, load_vit
 from splice.backbones.weights.embedded import ONNX_MEMBER, ONNX_SHA256, WHEEL_SHA256

@@ -9,7 +9,7 @@ import pytest
 import small_run
 import torch
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.method.settings import PAINTING_TERMS
 from splice.pictures.images import read_image, write_image

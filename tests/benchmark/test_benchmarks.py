@@ -13,7 +13,8 @@ import tiny
 import torch
 from torch import nn
 
-from splice.backbones.features import FrozenViT, self_similarity
+from splice.backbones.features import self_similarity
+from splice.backbones.frozen_vit import FrozenViT
 from splice.benchmark import stopwatch as watches
 from splice.benchmark.floor import Floor
 from splice.benchmark.literal import (

@@ -220,7 +220,7 @@ def test_help_of_the_program_lists_the_commands_that_exist(capsys):
 
 
 def test_every_setting_is_in_help_settings(capsys):
-    from splice.running.presets import settings_list
+    from splice.running.setting_list import settings_list
 
     assert main(["transfer", "--help-settings"]) == 0
     out = capsys.readouterr().out
@@ -491,7 +491,7 @@ def test_the_quick_preset_gives_the_toned_picture(small, tmp_path, capsys):
     import numpy as np
     import torch
 
-    from splice.backbones.features import FrozenViT
+    from splice.backbones.frozen_vit import FrozenViT
     from splice.method.painting import Painting
     from splice.method.settings import Settings
     from splice.pictures.images import read_image

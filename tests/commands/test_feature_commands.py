@@ -242,7 +242,7 @@ def test_features_write_what_was_asked_for(small, backbone, tmp_path, capsys):
 
 def test_saved_features_are_the_backbones(small, backbone, tmp_path):
     from splice.backbones import registry as backbones
-    from splice.backbones.features import FrozenViT
+    from splice.backbones.frozen_vit import FrozenViT
     from splice.pictures.images import read_image
 
     saved = tmp_path / "features.safetensors"

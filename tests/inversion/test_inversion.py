@@ -9,7 +9,7 @@ import pytest
 import timm
 import torch
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.registry import find_backbone
 from splice.errors import InputError, RunError
 from splice.inversion import (

@@ -5,7 +5,7 @@ import pytest
 import tiny
 import torch
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method.looks import Look, draw_looks
 from splice.method.semantics import LONG_SIDE
 

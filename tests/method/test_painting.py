@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
 from splice.method.gamut import gamut_of, gamut_term
 from splice.method.light import Light, detail

@@ -7,7 +7,7 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.patch_grid import resize_to_patches
 from splice.method import paper
 from splice.method.settings import Settings

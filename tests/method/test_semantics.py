@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method.semantics import LONG_SIDE, Semantics, find_semantics
 from splice.method.settings import Meaning
 

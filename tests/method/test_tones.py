@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.method import tones
 from splice.method.light import applied
 from splice.method.semantics import Semantics, find_semantics

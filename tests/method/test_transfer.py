@@ -8,7 +8,7 @@ import tiny
 import torch
 from torch import Tensor
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import precision_of
 from splice.errors import InputError, RunError
 from splice.method import paper

@@ -10,7 +10,7 @@ import tiny
 import torch
 
 from splice.backbones.blocks import FoldedBlock
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.commands import cli
 from splice.errors import RunError
 from splice.method import learner

@@ -19,10 +19,12 @@ from PIL import Image
 from splice.errors import InputError, RunError
 from splice.method.settings import Settings
 from splice.pictures.images import to_pil
+from splice.running.inputs import read_at_most
 from splice.running.loss_table import LossTable
+from splice.running.outcome import earlier_outcome
 from splice.running.outputs import CHECKPOINT, FILES, RunFolder
 from splice.running.presets import load_preset
-from splice.running.run import FRAMES, Run, earlier_outcome, frame_steps, read_at_most
+from splice.running.run import FRAMES, Run, frame_steps
 
 STEPS = 12
 
@@ -91,7 +93,7 @@ def test_the_record_says_what_was_run(small, tmp_path):
 
 
 def test_the_scores_are_those_of_the_written_picture(small, tmp_path):
-    from splice.backbones.features import FrozenViT
+    from splice.backbones.frozen_vit import FrozenViT
     from splice.scores.metrics import score
 
     _run(small, tmp_path / "out")

@@ -19,14 +19,8 @@ from splice.method.settings import (
     factor_at,
     merged,
 )
-from splice.running.presets import (
-    find_setting,
-    load_preset,
-    preset_folder,
-    preset_names,
-    settings_list,
-    yaml_text,
-)
+from splice.running.presets import load_preset, preset_folder, preset_names
+from splice.running.setting_list import find_setting, settings_list, yaml_text
 
 ROOT = Path(__file__).parents[2]
 

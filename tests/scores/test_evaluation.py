@@ -12,7 +12,7 @@ import tiny
 import torch
 from PIL import Image
 
-from splice.backbones.features import FrozenViT
+from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.pictures.images import read_image, write_image
 from splice.pictures.pairs import Pair

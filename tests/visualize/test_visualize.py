@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
-from splice.backbones.features import Features, FrozenViT
+from splice.backbones.features import Features
+from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.registry import find_backbone
 from splice.errors import InputError
 from splice.pictures.images import read_image

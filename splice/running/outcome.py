@@ -1,0 +1,68 @@
+"""How a run ended, and how an earlier one of the same pair and settings did."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from splice.errors import InputError
+from splice.method.settings import Settings
+from splice.running import checkpoint as checkpoints
+from splice.running.inputs import sha256
+from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
+from splice.scores.metrics import BETTER, Scores
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        picture: the output, or the output so far.
+        finished: whether all steps are done; if not, the run can be resumed.
+        step: steps done, of `steps`.
+        steps: that the run was asked for.
+        seconds: that the run took, those before it was resumed included.
+        scores: of the output; None while unfinished.
+        exit_status: with which the run was asked to stop, if it was.
+    """
+
+    picture: Path
+    finished: bool
+    step: int
+    steps: int
+    seconds: float
+    scores: Scores | None = None
+    exit_status: int | None = None
+
+
+def earlier_outcome(
+    folder: RunFolder, structure: Path, appearance: Path, settings: Settings
+) -> Outcome | None:
+    """The outcome of a finished run of this pair and these settings in the folder, if there is one.
+
+    Raises:
+        InputError: the folder holds a finished run of another pair or with other settings.
+    """
+    record = folder.read_record()
+    if record is None or folder.has(CHECKPOINT) or not record.get("finished"):
+        return None
+    try:
+        old_inputs = {
+            "structure image": record["structure"]["sha256"],
+            "appearance image": record["appearance"]["sha256"],
+        }
+        old, steps, seconds = record["settings"], record["steps"], record["seconds"]
+        scores = record["scores"]
+    except (KeyError, TypeError):
+        return None
+    inputs = {"structure image": sha256(structure), "appearance image": sha256(appearance)}
+    now = settings.model_dump(mode="json")
+    checkpoints.refuse_differences(old, now, old_inputs, inputs, folder.path)
+    if settings.steps != steps:
+        raise InputError(
+            f"the run in {folder.path} is finished after {steps} steps, and finished runs keep no "
+            "checkpoint to go on from; name another folder for a longer one."
+        )
+    # A run of an earlier version may lack a score.
+    known = {name: scores.get(name) for name in BETTER}
+    numbers = {name: float("nan") if value is None else value for name, value in known.items()}
+    return Outcome(folder.path / PICTURE, True, steps, steps, seconds, Scores(**numbers))
