@@ -245,8 +245,7 @@ class Run:
         self.folder.write_losses(
             self.loss_table.csv(), self.loss_table.curves(), self.loss_table.steps()
         )
-        frames = [to_pil(frame.float() / 255) for frame in self._frames]
-        self.folder.write_time_lapse(frames)
+        self.folder.write_time_lapse([to_pil(frame.float() / 255) for frame in self._frames])
         scores = score(self.vit, output, self.structure, self.appearance) if finished else None
         self.folder.write_record(self._record(list(output.shape[:0:-1]), scores))
         return scores
@@ -254,12 +253,11 @@ class Run:
     def _record(self, size: list[int], scores: Scores | None) -> dict[str, Any]:
         provenance = self.vit.provenance
         weights = asdict(provenance) if provenance is not None else {}
-        rows = self.loss_table.rows
         return {
             "finished": scores is not None,
             "steps": self.transfer.step,
             "seconds": round(self._seconds(), 3),
-            "seconds_per_step": self.loss_table.seconds() / max(1, len(rows)),
+            "seconds_per_step": self.loss_table.seconds() / max(1, len(self.loss_table.rows)),
             "scores": asdict(scores) if scores is not None else None,
             "losses": self.loss_table.last(),
             "skipped_steps": self.loss_table.skipped(),

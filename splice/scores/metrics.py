@@ -1,9 +1,7 @@
 """Scores of one picture: how much structure it keeps, how much of the appearance it takes.
 
-Every score compares an output with its structure image, its appearance image or both. The
-functions are pure: they take features or pictures and return a number, which stays on the device
-and in the precision of its input. `Judge` and `score` extract the features and put the six
-together.
+Every score compares an output with its structure image, its appearance image or both. The functions are
+pure: features or pictures in, a number out, on the same device and in the same precision.
 """
 
 from collections.abc import Sequence
@@ -86,8 +84,7 @@ def dino_i(
 ) -> Float[Tensor, ""]:
     """Compute the cosine of the deepest [CLS] tokens of output and appearance image, -1 to 1.
 
-    The tokens are those leaving the last block, before the final norm, as everywhere in this
-    package. Higher is better. Source: Ctrl-X (NeurIPS 2024).
+    The tokens leave the last block, before the final norm. Higher is better. Source: Ctrl-X (2024).
     """
     return F.cosine_similarity(output_cls, appearance_cls, dim=0)
 
@@ -111,10 +108,7 @@ def texture(
 
 
 def texture_blocks(blocks: int) -> tuple[int, ...]:
-    """Name the blocks of `texture`: at 1/4, 1/2 and 3/4 of the depth (3, 6 and 9 of 12).
-
-    The numbers are 1-based; a backbone of fewer than four blocks gives fewer of them.
-    """
+    """The blocks of `texture`, from 1: at 1/4, 1/2 and 3/4 of the depth, each once."""
     return tuple(sorted({max(1, round(blocks * quarter / 4)) for quarter in (1, 2, 3)}))
 
 
