@@ -17,9 +17,10 @@ import torch
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import autocast_of, precision_of
-from splice.inversion.loop import inversion_steps, represent
+from splice.inversion.loop import inversion_steps
 from splice.inversion.prior import NOISE_CHANNELS, DeepImagePrior
 from splice.inversion.settings import FEATURES, InversionSettings
+from splice.inversion.targets import represent
 from splice.running.device import describe_device, find_device, versions
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from splice.inversion.loop import InversionStep
-    from splice.inversion.run import InversionOutcome
+    from splice.inversion.outcome import InversionOutcome
     from splice.method.transfer import Step
     from splice.running.outputs import RunFolder
 
@@ -119,7 +119,8 @@ def _run(settings: InversionSettings, values: Namespace, told: Silent) -> Invers
         check_picture(picture)
     if not values.debug:
         warnings.simplefilter("ignore")
-    from splice.inversion.run import InversionRun, earlier_outcome
+    from splice.inversion.outcome import earlier_outcome
+    from splice.inversion.run import InversionRun
 
     with _folder(settings, values) as folder:
         if values.resume:

@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, Any
 from splice.inversion.settings import InversionSettings, load_inversion_preset
 
 if TYPE_CHECKING:
-    from splice.inversion.loop import InversionStep, Subject, inversion_steps, represent
+    from splice.inversion.loop import InversionStep, inversion_steps
     from splice.inversion.prior import DeepImagePrior
     from splice.inversion.result import Inverted, invert
+    from splice.inversion.subjects import Subject
+    from splice.inversion.targets import represent
 
 _HOMES = {
     "DeepImagePrior": "prior",
     "InversionStep": "loop",
     "Inverted": "result",
-    "Subject": "loop",
+    "Subject": "subjects",
     "inversion_steps": "loop",
     "invert": "result",
-    "represent": "loop",
+    "represent": "targets",
 }
 
-MODULES = ("loop", "run", "settings")
+MODULES = ("loop", "outcome", "run", "settings")
 """Modules that other rooms may use, beside the names below."""
 
 __all__ = [

@@ -10,21 +10,13 @@ from PIL import Image
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
-from splice.inversion.loop import (
-    InversionStep,
-    Subject,
-    inversion_steps,
-    represent,
-    seen,
-    subjects,
-    targets,
-)
+from splice.inversion.loop import InversionStep, inversion_steps
 from splice.inversion.settings import InversionSettings, load_inversion_preset
+from splice.inversion.subjects import Picture, Subject, seen, subjects
+from splice.inversion.targets import represent, targets
 from splice.pictures.images import to_pil
 from splice.visualize.curves import Curves, loss_curves
 from splice.visualize.grids import labelled_grid
-
-Picture = Float[Tensor, "3 _height _width"]
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from splice.backbones.registry import DEFAULT_BACKBONE
 from splice.errors import InputError
 from splice.method.settings import Section
-from splice.running.presets import preset_folder
+from splice.running.presets import preset_folder, read_preset
 from splice.running.setting_list import nearest
 
 Feature = Literal["cls", "keys", "tokens", "self-similarity"]
@@ -118,16 +117,7 @@ def load_inversion_preset(
         InputError: no such preset, setting or value, with what would be right.
     """
     file = _file(preset)
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"the preset {file} does not exist; give a YAML file.") from None
-    except OSError as error:
-        raise InputError(f"the preset {file} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise InputError(f"the preset {file} is not valid YAML.") from None
-    if not isinstance(values, dict):
-        raise InputError(f"the preset {file} should hold settings, as lines of 'name: value'.")
+    values = read_preset(file)
     changes = dict(changes or {})
     try:
         return InversionSettings.model_validate({**values, **changes})

@@ -44,6 +44,22 @@ class Checkpoint:
     watched: Mapping[str, Any] = field(default_factory=dict)
 
 
+def unfinished(file: Path, resume: bool) -> Checkpoint | None:
+    """The checkpoint of an unfinished run, if its folder has one.
+
+    Raises:
+        InputError: it has, and `resume` is not asked for; or it cannot be read.
+    """
+    if not file.is_file():
+        return None
+    if not resume:
+        raise InputError(
+            f"{file.parent} holds an unfinished run; add --resume to go on with it, "
+            f"or give another --output, or delete its {file.name}."
+        )
+    return load_checkpoint(file)
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; an earlier one of that name stays until the new one is whole.
 

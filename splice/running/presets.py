@@ -58,7 +58,7 @@ def load_preset(
         InputError: no such preset, setting or value, with what would be right.
     """
     file = _preset_file(preset)
-    values = _read(file)
+    values = read_preset(file)
     changed = {find_setting(name).path: value for name, value in (changes or {}).items()}
     for path, value in changed.items():
         _put(values, path, _from_text(path, value))
@@ -102,7 +102,12 @@ def _preset_file(preset: str | Path) -> Path:
     )
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_preset(file: Path) -> dict[str, Any]:
+    """What a YAML file sets.
+
+    Raises:
+        InputError: it does not exist, cannot be read, or holds something else.
+    """
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from splice.backbones.frozen_vit import FrozenViT
-from splice.errors import InputError, RunError, SpliceError
+from splice.errors import RunError, SpliceError
 from splice.method.settings import Settings
 from splice.pictures.images import resize_short_side, to_pil
 from splice.running import checkpoint as checkpoints
@@ -89,7 +89,9 @@ class Run:
         self._files = {"structure": structure, "appearance": appearance}
         self._settings = settings.model_dump(mode="json")
         self._inputs = {f"{role} image": sha256(file) for role, file in self._files.items()}
-        earlier = self._earlier(resume)
+        earlier = checkpoints.unfinished(folder.path / CHECKPOINT, resume)
+        if earlier is not None:
+            self._check(earlier)
         self.device = find_device(settings.device)
         self._size = (
             choose_size(structure, settings, self.device)
@@ -194,18 +196,6 @@ class Run:
     def _memory_explained(self) -> contextlib.AbstractContextManager[None]:
         height, width = self.structure.shape[1:]
         return explained(height, width, self.device, self.settings)
-
-    def _earlier(self, resume: bool) -> Checkpoint | None:
-        if not self.folder.has(CHECKPOINT):
-            return None
-        if not resume:
-            raise InputError(
-                f"{self.folder.path} holds an unfinished run; add --resume to go on with it, "
-                f"or give another --output, or delete its {CHECKPOINT}."
-            )
-        earlier = checkpoints.load_checkpoint(self.folder.path / CHECKPOINT)
-        self._check(earlier)
-        return earlier
 
     def _check(self, earlier: Checkpoint) -> None:
         """Called as soon as the settings and pictures are known, and when the weights are."""

@@ -23,8 +23,8 @@ from splice.batch import (
     read_journal,
     settings_of,
 )
-from splice.batch.cluster import Shipment, unpack, write_run
 from splice.batch.planning import fetch_backbones
+from splice.batch.shipment import pack, unpack, write_run
 from splice.batch.work import Backbones, carry_out
 from splice.commands.batch_progress import standing
 from splice.errors import InputError, RunError
@@ -318,10 +318,8 @@ def test_without_a_gpu_there_is_one_worker_or_as_many_as_asked_for(monkeypatch):
 def test_a_run_done_elsewhere_is_written_here_as_if_it_had_been_done_here(small, tmp_path):
     here = _plan(small, tmp_path / "here").tasks[0]
     _do(here, steps=2)
-    checkpoint = (here.folder / CHECKPOINT).read_bytes()
-    pictures = here.structure.read_bytes(), here.appearance.read_bytes()
     (tmp_path / "node").mkdir()
-    there = unpack(Shipment(here, *pictures, checkpoint, "1"), tmp_path / "node")
+    there = unpack(pack(here), tmp_path / "node")
     assert {there.structure.parent, there.appearance.parent} == {tmp_path / "node"}
     heard = []
     assert _do(there, heard=heard).state == "finished"

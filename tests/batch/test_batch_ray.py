@@ -12,7 +12,7 @@ from splice.batch import plan_batch
 from splice.pictures.pairs import plan_pairs
 from splice.running.outputs import CHECKPOINT
 
-PROGRAM = small_run.ROOT / "tests" / "ray_batch.py"
+PROGRAM = small_run.ROOT / "tests" / "helpers" / "ray_batch.py"
 CANNOT_START = 77
 STEPS = 600
 

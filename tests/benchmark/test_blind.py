@@ -33,6 +33,12 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("blind")
 
 
+@pytest.fixture
+def tally(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("blind_tally")
+
+
 def _flat(path: Path, colour: tuple[int, int, int], size: tuple[int, int]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
@@ -262,7 +268,7 @@ def _cells(text: str) -> dict[str, list[str]]:
     return {cells[0]: cells[1:] for cells in lines[2:]}
 
 
-def test_the_tally_is_what_counting_by_hand_gives(blind: ModuleType, answered: Path) -> None:
+def test_the_tally_is_what_counting_by_hand_gives(tally: ModuleType, answered: Path) -> None:
     """Two files, one with two judges; the untouched table besides.
 
     Whom the three prefer, o for ours, t for theirs, - for neither:
@@ -277,7 +283,7 @@ def test_the_tally_is_what_counting_by_hand_gives(blind: ModuleType, answered: P
     _write(answered / "answers-1.csv", _rows("anna", "ben"))
     # As a spreadsheet elsewhere writes it.
     _write(answered / "answers-2.csv", _rows("carl"), ";", "utf-8-sig")
-    text = blind.count(answered)
+    text = tally.count(answered)
     cells = _cells(text)
     assert list(cells) == ["birds", "cats", "all"]
     # Sheets, won, drawn, lost, share preferred.
@@ -302,26 +308,26 @@ def test_the_tally_is_what_counting_by_hand_gives(blind: ModuleType, answered: P
     assert cells["cats"][6:] == ["0.50", "0.33"]
 
 
-def test_draws_count_half(blind: ModuleType, answered: Path) -> None:
+def test_draws_count_half(tally: ModuleType, answered: Path) -> None:
     """Sheet 1 is ours, sheet 2 is split, on sheet 3 there is no difference."""
     rows = [(1, "a", 1, ""), (2, "a", 1, ""), (2, "b", 2, ""), (3, "a", 0, "")]
     _write(answered / "answers.csv", rows)
-    text = blind.count(answered)
+    text = tally.count(answered)
     assert _cells(text)["birds"][:5] == ["3", "1", "2", "0", "0.67"]
     assert "4 answers, 3 of 5 sheets" in text
 
 
 def test_whoever_agrees_altogether_has_a_kappa_of_one_or_none(
-    blind: ModuleType, answered: Path
+    tally: ModuleType, answered: Path
 ) -> None:
-    answers = [blind.Answer(n, judge, 1 + n % 2) for judge in ("a", "b") for n in range(1, 5)]
-    assert blind.agreement(answers) == blind.Agreement(4, 4, 1.0)
+    answers = [tally.Answer(n, judge, 1 + n % 2) for judge in ("a", "b") for n in range(1, 5)]
+    assert tally.agreement(answers) == tally.Agreement(4, 4, 1.0)
     # Had they always said 1, chance would have given the same.
-    constant = [blind.Answer(n, judge, 1) for judge in ("a", "b") for n in range(1, 5)]
-    assert blind.agreement(constant) == blind.Agreement(4, 4, None)
-    assert blind.agreement(constant[:4]) == blind.Agreement(0, 0, None)
+    constant = [tally.Answer(n, judge, 1) for judge in ("a", "b") for n in range(1, 5)]
+    assert tally.agreement(constant) == tally.Agreement(4, 4, None)
+    assert tally.agreement(constant[:4]) == tally.Agreement(0, 0, None)
     _write(answered / "answers.csv", [(1, "a", 1, "")])
-    assert _cells(blind.count(answered))["all"][6:] == ["–", "–"]
+    assert _cells(tally.count(answered))["all"][6:] == ["–", "–"]
 
 
 def _no_key(folder: Path) -> None:
@@ -376,13 +382,13 @@ def _text(content: bytes) -> Callable[[Path], None]:
     ],
 )
 def test_what_cannot_be_counted_is_told_in_a_sentence(
-    blind: ModuleType, answered: Path, spoil: Callable[[Path], None], words: str
+    tally: ModuleType, answered: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
     _write(answered / "answers.csv", _rows("anna"))
-    assert blind.count(answered)
+    assert tally.count(answered)
     spoil(answered)
     with pytest.raises(InputError, match=words) as caught:
-        blind.count(answered)
+        tally.count(answered)
     message = str(caught.value)
     assert "\n" not in message and message.endswith(".")
 

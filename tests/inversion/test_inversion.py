@@ -21,8 +21,10 @@ from splice.inversion import (
     load_inversion_preset,
     represent,
 )
-from splice.inversion.loop import bytes_kept, seen, subjects, targets
+from splice.inversion.batches import bytes_kept
 from splice.inversion.result import inversion_grid, labels, psnr, relative_distances
+from splice.inversion.subjects import seen, subjects
+from splice.inversion.targets import targets
 
 SMALL = {"size": 80, "steps": 6}
 

@@ -31,7 +31,7 @@ class RunServer:
     def __init__(self, log: Path) -> None:
         self.log = log
         self._process = subprocess.Popen(
-            [sys.executable, str(small_run.ROOT / "tests" / "run_server.py")],
+            [sys.executable, str(small_run.ROOT / "tests" / "helpers" / "run_server.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
