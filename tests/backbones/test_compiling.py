@@ -16,11 +16,12 @@ from splice.errors import RunError
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for a CPU with g++")
 def test_compiled_parts_and_their_gradients_are_the_plain_ones(tmp_path):
     # Not in this process: the checks that tests put on every call cannot be compiled.
     done = subprocess.run(
-        [sys.executable, "-m", "tests.compiled_parts"],
+        [sys.executable, str(ROOT / "tests" / "helpers" / "compiled_parts.py")],
         cwd=ROOT,
         env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)},
         capture_output=True,
@@ -38,6 +39,7 @@ def test_compiled_parts_and_their_gradients_are_the_plain_ones(tmp_path):
             assert gradients_apart < 1e-5, part
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compiled_is_said_in_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(tmp_path / "no-compiler"),))

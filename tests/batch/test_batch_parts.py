@@ -87,6 +87,7 @@ def test_a_pair_s_own_settings_are_laid_over_those_of_the_batch(small):
         settings_of(settings, {"stepz": 3})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_stand_in")
 def test_what_is_left_after_a_finished_and_an_unfinished_pair(small, tmp_path):
     tasks = _plan(small, tmp_path).tasks
@@ -137,6 +138,7 @@ def test_missing_weights_are_told_before_any_work(small, tmp_path):
 # One pair.
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_stand_in")
 def test_the_backbone_is_loaded_once_for_many_pairs(small, tmp_path):
     backbones = Backbones()
@@ -157,6 +159,7 @@ def test_the_backbone_is_loaded_once_for_many_pairs(small, tmp_path):
         assert set(ended.scores) == set(BETTER)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_stand_in")
 def test_what_goes_wrong_is_told_and_not_raised(tmp_path, monkeypatch):
     small = small_batch.make(tmp_path, "ab")
@@ -314,6 +317,7 @@ def test_without_a_gpu_there_is_one_worker_or_as_many_as_asked_for(monkeypatch):
 # What travels to the nodes of a cluster.
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_stand_in")
 def test_a_run_done_elsewhere_is_written_here_as_if_it_had_been_done_here(small, tmp_path):
     here = _plan(small, tmp_path / "here").tasks[0]

@@ -17,6 +17,7 @@ CANNOT_START = 77
 STEPS = 600
 
 
+@pytest.mark.slow
 @pytest.mark.robustness
 @pytest.mark.timeout(900)
 def test_every_pair_finishes_though_a_node_is_killed(tmp_path):

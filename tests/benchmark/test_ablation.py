@@ -51,6 +51,7 @@ def test_the_published_method_lacks_each_of_its_three_terms(ablation: ModuleType
         load_preset("paper", changes)  # allowed by its method
 
 
+@pytest.mark.slow
 def test_runs_with_and_without(
     ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

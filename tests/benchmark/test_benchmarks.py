@@ -169,6 +169,7 @@ def test_calibrated_weights_divide_by_the_values_between_the_pictures(paper):
         assert calibrated.weights[name] * float(value) == pytest.approx(1, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_literal_loop_learns(paper):
     _, literal = paper
 
@@ -387,6 +388,7 @@ def test_operations_of_the_generator_are_what_its_convolutions_take():
     assert found["generator"] == 3 * forward - first
 
 
+@pytest.mark.slow
 def test_a_measurement_adds_up():
     transfer = _transfer(steps=4)
     model = tiny.standard().requires_grad_(False)
@@ -441,6 +443,7 @@ def small(tmp_path_factory):
     return small_run.make(tmp_path_factory.mktemp("small"))
 
 
+@pytest.mark.slow
 def test_the_command_measures_and_writes(small, tmp_path, capsys):
     file = tmp_path / "step.json"
     options = ["--rounds=1", "--against=literal", f"--json={file}", "--operators=3", "--steps=4"]
@@ -604,6 +607,7 @@ def test_levels_come_from_a_picture_or_from_numbers(quality, tmp_path):
             quality.read_levels(wrong, None, judge)
 
 
+@pytest.mark.slow
 def test_a_whole_race_of_real_loops(quality, small, tmp_path, capsys, monkeypatch):
     preset = tmp_path / "small.yaml"
     preset.write_text(

@@ -124,6 +124,7 @@ def test_pictures_stand_512_pixels_high_at_the_structures_aspect(
         assert (above < 128).any(), name
 
 
+@pytest.mark.slow
 def test_the_order_is_random_by_the_seed(blind: ModuleType, root: Path) -> None:
     first, again = _made(blind, root, "one"), _made(blind, root, "two")
     assert first == again
@@ -393,6 +394,7 @@ def test_what_cannot_be_counted_is_told_in_a_sentence(
     assert "\n" not in message and message.endswith(".")
 
 
+@pytest.mark.slow
 def test_sheets_and_tally_as_commands(root: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

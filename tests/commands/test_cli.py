@@ -93,6 +93,7 @@ def test_bad_pictures(small, tmp_path, kind, place):
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_truncated_picture(small, tmp_path):
     bad = tmp_path / "bad.jpg"
     _bad_picture("truncated", bad, small.appearance)
@@ -143,6 +144,7 @@ def test_one_picture_is_too_few(small, tmp_path):
     _one_sentence(_call(str(small.structure), cwd=tmp_path), "two are needed", "A/")
 
 
+@pytest.mark.slow
 def test_a_file_as_output(small, tmp_path):
     (tmp_path / "file").touch()
     for output in ("file", "file/below"):
@@ -150,6 +152,7 @@ def test_a_file_as_output(small, tmp_path):
         _one_sentence(done, output, "--output")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
 def test_an_output_that_nobody_can_write(small, tmp_path):
     _one_sentence(_call(*small.arguments, "--output", "/proc/splice", cwd=tmp_path), "/proc/splice")
@@ -164,6 +167,7 @@ def test_an_output_that_this_user_cannot_write(small, tmp_path):
     _one_sentence(done, "locked/out", "--output")
 
 
+@pytest.mark.slow
 def test_cuda_where_there_is_none(small, tmp_path):
     import torch
 
@@ -173,6 +177,7 @@ def test_cuda_where_there_is_none(small, tmp_path):
     _one_sentence(done, "--device cuda", "GPU", "--device cpu")
 
 
+@pytest.mark.slow
 def test_a_file_of_weights_that_is_none(small, tmp_path):
     (tmp_path / "weights.pth").write_text("no weights")
     options = ["--backbone=timm:test_vit", "--weights", "weights.pth"]
@@ -457,6 +462,7 @@ def test_quiet_says_nothing():
     assert stream.text == ""
 
 
+@pytest.mark.slow
 def test_a_whole_run_from_the_command_line(small, tmp_path):
     """Two pictures in, the picture's path on the standard output; twice, two folders."""
     for suffix in ("", "-2"):
@@ -531,6 +537,7 @@ def test_the_output_is_as_large_as_the_structure_image_or_as_asked(small, tmp_pa
         assert picture.size == size
 
 
+@pytest.mark.slow
 def test_painting_at_another_size_is_another_picture(small, tmp_path):
     pictures = {
         (_quick(small, tmp_path / name, *options) / "output.png").read_bytes()
@@ -539,6 +546,7 @@ def test_painting_at_another_size_is_another_picture(small, tmp_path):
     assert len(pictures) == 2  # 72 pixels are all there are
 
 
+@pytest.mark.slow
 def test_scores_of_outputs_against_another_system(small, tmp_path):
     """Our outputs are copies of the structure images: the row of that baseline, to the digit."""
     import csv
@@ -649,6 +657,7 @@ def test_weights_that_are_not_there(tmp_path, monkeypatch, capsys, line, status,
     assert len(error.splitlines()) == 1 or "fetching" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["weights", "list"]])
 def test_a_reader_that_has_gone_is_no_traceback(arguments):
     reader, writer = os.pipe()

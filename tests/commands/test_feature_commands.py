@@ -53,6 +53,7 @@ def fails(capsys, arguments: list[str], *words: str, status: int = 2) -> None:
 # splice invert
 
 
+@pytest.mark.slow
 def test_inversion_writes_everything(small, few, tmp_path, capsys):
     out = tmp_path / "out"
     files = [str(small.structure), str(small.appearance)]
@@ -92,6 +93,7 @@ def test_inversion_writes_everything(small, few, tmp_path, capsys):
         assert movie.n_frames > 1
 
 
+@pytest.mark.slow
 def test_inversion_resumes_to_the_same_bytes(small, few, tmp_path, capsys):
     """Stopped by ctrl-C between two steps, with the status of that; then gone on with."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -135,6 +137,7 @@ def test_inversion_resumes_to_the_same_bytes(small, few, tmp_path, capsys):
     assert (parts / "grid.png").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_longer_run_of_keys_may_go_on(small, few, tmp_path, monkeypatch):
     """Without noise and with a constant learning rate, more steps only add to those done."""
     preset = tmp_path / "constant.yaml"

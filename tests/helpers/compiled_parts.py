@@ -10,11 +10,11 @@ import sys
 import warnings
 from copy import deepcopy
 
+import tiny
 import torch
 from torch import Tensor
 
 from splice.method.generator import UNet
-from tests import tiny
 
 SIZES = ((56, 56), (70, 98))
 

@@ -87,6 +87,7 @@ def test_features_are_the_backbones(vit, image):
             assert similarity[row, i, j].item() == pytest.approx(cosine, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feature", ["keys", "cls", "tokens", "self-similarity"])
 def test_steps_are_those_of_the_formula(vit, image, double, feature):
     """Adam on ||φ(F(z + n)) - φ(I)||², written out with PyTorch's plain Adam."""
@@ -126,6 +127,7 @@ def test_noise_falls_in_the_papers_stages():
         assert load_inversion_preset("inversion", {"feature": feature}).noise_deviation(0) == 0
 
 
+@pytest.mark.slow
 def test_batches_change_nothing_but_rounding(vit, image, double):
     """Three inversions in batches of two and one are the three of them alone, in their order."""
     image = image.double()
@@ -151,6 +153,7 @@ def test_going_on_is_as_if_never_stopped(vit, image, feature):
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_going_on_in_other_batches(vit, image, double):
     image, chosen = image.double(), settings(feature="cls", blocks=(1, 3), steps=2)
     steps = inversion_steps([image], vit, chosen, together=1)
@@ -166,6 +169,7 @@ def test_state_of_other_inversions_is_refused(vit, image):
         next(inversion_steps([image], vit, settings(blocks=(1, 2)), state=state))
 
 
+@pytest.mark.slow
 def test_learning_rate_falls_over_the_last_steps(vit, image):
     """With the rate at almost nothing the network stands still."""
     chosen = settings(blocks=(1,), steps=8, decay=1.0)
@@ -177,6 +181,7 @@ def test_learning_rate_falls_over_the_last_steps(vit, image):
     assert torch.equal(constant[0], drawn[0])
 
 
+@pytest.mark.slow
 def test_inverting_early_tokens_finds_the_picture(vit, image):
     """Early tokens of any ViT hold the pixels: an inversion must come near, noise does not."""
     result = invert(image, vit, settings(feature="tokens", blocks=(1,), steps=40, decay=0.3))

@@ -47,6 +47,7 @@ def unwaiting(settings) -> Transfer:
     return transfer
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_wait_paints_the_same_picture():
     settings = tiny.settings(steps=7)
     plain, quick = Transfer(*PAIR, settings, tiny.frozen()), unwaiting(settings)

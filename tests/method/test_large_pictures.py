@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice.method import bands
+from splice.method import bands, sparing
 from splice.method.settings import MAX_SIZE, Settings
 from splice.method.transfer import Transfer
 from splice.method.views import draw_view
@@ -25,7 +25,7 @@ METHODS = [
 def small_parts(monkeypatch) -> None:
     """What is done to pictures of 2160 pixels, for those of 120."""
     monkeypatch.setattr(bands, "BAND_PIXELS", 1500)
-    monkeypatch.setattr(memory, "PIXELS_IN_ONE_PIECE", 4000)
+    monkeypatch.setattr(sparing, "PIXELS_IN_ONE_PIECE", 4000)
     monkeypatch.setattr(guided_filter, "GUIDED_SIDE", 32)
     monkeypatch.setattr(guided_filter, "CHANNELS_AT_ONCE", 3)
 
@@ -111,7 +111,7 @@ def test_the_published_method_needs_memory_for_every_pixel():
 
 def test_large_paintings_spare_memory_from_the_first_step_on(monkeypatch):
     assert not make(tiny.settings()).sparing
-    monkeypatch.setattr(memory, "SPARED_PIXELS", 110**2)
+    monkeypatch.setattr(sparing, "SPARED_PIXELS", 110**2)
     transfer = make(tiny.settings(steps=2))
     assert transfer.sparing
     assert transfer.learner.network.sparing
@@ -121,7 +121,7 @@ def test_large_paintings_spare_memory_from_the_first_step_on(monkeypatch):
     assert not make(tiny.settings(painted=90)).sparing, "it learns from 90 × 113 pixels"
     assert make(tiny.paper(painted=90)).sparing
     # A view and the entire picture count together.
-    monkeypatch.setattr(memory, "SPARED_PIXELS", 120 * 150 + 120**2 - 1)
+    monkeypatch.setattr(sparing, "SPARED_PIXELS", 120 * 150 + 120**2 - 1)
     assert make(tiny.paper()).sparing
-    monkeypatch.setattr(memory, "SPARED_PIXELS", 120 * 150 + 120**2)
+    monkeypatch.setattr(sparing, "SPARED_PIXELS", 120 * 150 + 120**2)
     assert not make(tiny.paper()).sparing

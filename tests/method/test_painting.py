@@ -173,6 +173,7 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
     }
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_sum_of_all_terms_in_the_same_look(vit):
     transfer, twin = stirred(make(vit)), stirred(make(vit))
@@ -234,6 +235,7 @@ def test_without_weights_nothing_moves(vit):
     torch.testing.assert_close(transfer.learner.network.colours.weight, before)
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_sum(vit):
     optimiser = {"learning_rate": 5e-3, "schedule": ((0.0, 1.0),)}
     settings = tiny.settings(steps=20, optimiser=optimiser, generator={"average": 0.0})

@@ -103,6 +103,7 @@ PRECISIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.robustness
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("settings", METHODS)
@@ -116,6 +117,7 @@ def test_the_same_seed_gives_the_same_picture(vit, settings, precision):
     assert float((pictures[0] - pictures[2]).abs().max()) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.robustness
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("settings", METHODS)
@@ -159,6 +161,7 @@ class Poison:
         self.weight.copy_(self.kept)
 
 
+@pytest.mark.slow
 @pytest.mark.robustness
 def test_three_failed_steps_lead_to_full_precision(vit):
     transfer = make(vit, tiny.settings(precision="bf16", steps=8))

@@ -321,6 +321,7 @@ def test_settings_are_checked_up_front(gallery: Path) -> None:
     assert plan.problems == ("pairs.csv line 3: steps is -1; give at least 1.",)
 
 
+@pytest.mark.slow
 @pytest.mark.robustness
 def test_a_manifest_of_ten_thousand_rows(tmp_path: Path) -> None:
     image_set(tmp_path / "pictures", [f"{number:03}" for number in range(100)])

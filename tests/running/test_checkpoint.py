@@ -258,6 +258,7 @@ for step, (moment, (name, replacement)) in enumerate(moments.items(), 1):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_kill_at_any_moment_of_the_write_leaves_the_whole_earlier_one(tmp_path):
     file = tmp_path / "checkpoint.safetensors"
@@ -291,6 +292,7 @@ except RunError as error:
 """
 
 
+@pytest.mark.slow
 def test_no_space_is_told_and_the_last_checkpoint_survives(tmp_path):
     file = tmp_path / "c"
     arguments = [sys.executable, "-c", _LIMITED, str(file), str(ROOT)]

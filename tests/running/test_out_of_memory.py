@@ -150,6 +150,7 @@ def gradients_of(learner: learner.Learner) -> list[torch.Tensor]:
     return [w.grad for w in learner.network.parameters() if w.grad is not None]
 
 
+@pytest.mark.slow
 def test_spared_passes_take_pictures_one_by_one(monkeypatch):
     """Two views of one size are a batch, until memory runs out; losses and gradients are the same.
 
@@ -202,6 +203,7 @@ def fail_from(monkeypatch, first: int, last: float = float("inf")) -> None:
     monkeypatch.setattr(learner.Learner, "paint", faulty)
 
 
+@pytest.mark.slow
 def test_a_run_that_ran_out_once_finishes_and_says_so(small, tmp_path, monkeypatch, capsys):
     fail_from(monkeypatch, 3, 3)
     out = tmp_path / "out"

@@ -314,6 +314,7 @@ def test_a_finished_run_that_is_resumed_is_left_as_it_is(small, tmp_path):
             earlier_outcome(folder, small.structure, small.appearance, longer)
 
 
+@pytest.mark.slow
 @pytest.mark.robustness
 def test_a_second_run_into_one_folder_is_refused_while_the_first_is_there(tmp_path):
     with RunFolder(tmp_path / "out"):
@@ -466,6 +467,7 @@ def test_history_survives_its_checkpoint():
     assert LossTable.restored(LossTable().state()).csv() == "step,seconds,skipped,precision\n"
 
 
+@pytest.mark.slow
 def test_no_file_is_left_open(small, tmp_path):
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("needs /proc")

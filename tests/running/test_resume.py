@@ -109,6 +109,7 @@ def whole(server, small, tmp_path_factory) -> bytes:
     return (folder / PICTURE).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_same_command_twice_gives_the_same_picture(server, small, whole, tmp_path):
     # Without a checkpoint in between as well.
     options = [*small.arguments, f"--steps={STEPS}"]
@@ -116,6 +117,7 @@ def test_the_same_command_twice_gives_the_same_picture(server, small, whole, tmp
     assert (tmp_path / "out" / PICTURE).read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_the_picture_is_the_same(server, small, whole, tmp_path):
     """A checkpoint is written after every step, so that many kills hit a write."""
     folder = tmp_path / "out"
@@ -147,6 +149,7 @@ def test_killed_at_random_moments_the_picture_is_the_same(server, small, whole, 
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_changes_nothing(server, small, tmp_path):
     options = [*small.arguments, "--steps=3", "--resume", f"--output={tmp_path / 'out'}"]
     assert server.run(*options) == 0
@@ -155,6 +158,7 @@ def test_resuming_a_finished_run_changes_nothing(server, small, tmp_path):
     assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out").iterdir()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "ctrl-C"]
 )
@@ -193,6 +197,7 @@ def test_asked_to_stop_it_leaves_a_checkpoint_and_the_picture_so_far(
     assert load_checkpoint(folder / CHECKPOINT).step == done
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_with_more_steps(server, small, tmp_path):
     """Killed in a run of fewer steps and resumed for more: it goes on."""
     folder = tmp_path / "out"

@@ -107,6 +107,7 @@ def test_outputs_are_found_by_either_name(tmp_path: Path) -> None:
         ev.find_outputs(tmp_path / "nowhere", ["a"])
 
 
+@pytest.mark.slow
 def test_folders_are_scored_picture_by_picture(
     vit: FrozenViT, pairs: list[Pair], tmp_path: Path
 ) -> None:
@@ -137,6 +138,7 @@ def test_folders_are_scored_picture_by_picture(
         assert found.scores[system]["dog.2"] == score(vit, output, structure, appearance)
 
 
+@pytest.mark.slow
 def test_missing_outputs_are_told_and_leave_the_pair_out_of_every_row(
     vit: FrozenViT, pairs: list[Pair], tmp_path: Path
 ) -> None:
@@ -285,6 +287,7 @@ def quality(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("quality")
 
 
+@pytest.mark.slow
 def test_benchmark_scores_what_is_there_beside_what_was_published(
     quality: ModuleType,
     vit: FrozenViT,

@@ -379,6 +379,7 @@ def test_long_curves_are_smoothed_by_a_running_mean():
     np.testing.assert_allclose(smooth[3], values[:4].mean())
 
 
+@pytest.mark.slow
 def test_no_global_state_of_matplotlib_is_touched():
     code = (
         "import sys; from splice.visualize import loss_curves; "
