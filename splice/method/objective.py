@@ -128,9 +128,7 @@ def colour_term(
 
 
 def change_term(
-    output: Float[Tensor, "1 3 height width"],
-    start: Float[Tensor, "1 3 height width"],
-    freedom: Float[Tensor, "1 1 height width"],
+    output: Float[Tensor, "1 3 height width"], start: Float[Tensor, "1 3 height width"]
 ) -> Scalar:
     """The total variation of what was painted over a picture: mean absolute differences of neighbours.
 
@@ -141,11 +139,9 @@ def change_term(
     Args:
         output: in [0, 1].
         start: the picture that was painted over.
-        freedom: where new texture is let through, in [0, 1]; elsewhere a change counts a third.
     """
-    change, weights = output - start, (1 + 2 * freedom) / 3
-    down = change.diff(dim=-2).abs() * weights[..., 1:, :]
-    right = change.diff(dim=-1).abs() * weights[..., 1:]
+    change = output - start
+    down, right = change.diff(dim=-2).abs(), change.diff(dim=-1).abs()
     # A picture of one row has no neighbours below.
     return sum((each.mean() for each in (down, right) if each.numel()), change.sum() * 0)
 

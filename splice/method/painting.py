@@ -81,7 +81,7 @@ class Painting(Method):
             ),
             "gamut": gamut_term(output, self.wanted.gamut),
             "palette": palette_term(output, self.ground.palettes),
-            "change": objective.change_term(output, self.ground.toned, self.ground.freedom),
+            "change": objective.change_term(output, self.ground.toned),
         }
         return {name: getattr(weights, name) * value for name, value in terms.items()}
 

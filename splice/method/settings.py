@@ -237,7 +237,7 @@ class Settings(Section):
         "photograph's own detail makes it as large as the output",
     )
     steps: int = Field(
-        default=500, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+        default=300, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")

@@ -35,7 +35,7 @@ RADIUS = 12
 PATCH_PIXELS = 8
 """Along a patch, where the moments of its colours are taken."""
 
-LITTLE, MUCH = 0.035, 0.1
+LITTLE, MUCH = 0.06, 0.15
 """Deviations of colours by which texture that is lacking begins to count, and counts in full."""
 
 

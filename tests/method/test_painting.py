@@ -159,8 +159,6 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
     edges = objective.edge_term(output, twin.structure, ground.outlines, 1)
     change = (output - ground.toned).double()
     down, right = change[:, :, 1:] - change[:, :, :-1], change[..., 1:] - change[..., :-1]
-    free = (1 + 2 * ground.freedom.double()) / 3
-    down, right = down * free[:, :, 1:], right * free[..., 1:]
     return {
         "appearance": 3.0 * sum(cls) / 4,
         "structure": 1.5 * apart / between,

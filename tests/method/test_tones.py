@@ -292,7 +292,7 @@ def loop_variance(image: Tensor, grid: tuple[int, int]) -> np.ndarray:
 
 def test_texture_is_free_as_far_as_the_other_part_has_more_of_it():
     """Deviations of windows from pixels in a loop, parts and their sources one by one."""
-    appearance = picture(2, 0.08)
+    appearance = picture(2, 0.12)
     appearance[..., 16:] = 0.5
     structure = picture(1, 0.03)
     found = semantics(
@@ -306,7 +306,7 @@ def test_texture_is_free_as_far_as_the_other_part_has_more_of_it():
     expected = np.zeros((16, 32))
     for own, source, member in zip(parts.places, parts.sources, members, strict=True):
         more = np.sqrt(source.double().numpy() @ there) - np.sqrt(own.double().numpy() @ here)
-        expected += min(max((more - 0.035) / 0.065, 0), 1) * member
+        expected += min(max((more - 0.06) / 0.09, 0), 1) * member
     result = freedom(appearance, structure, found, parts)
     assert result.shape == (1, 1, 16, 32)
     np.testing.assert_allclose(result[0, 0].numpy(), expected, atol=1e-3)
