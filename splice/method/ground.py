@@ -68,7 +68,7 @@ class Ground:
         The toned picture and the change that was painted over it: of this the part that a local affine
         function of the structure image tells, and of the rest as much as the appearance image asks for.
         """
-        return self._pictured(*self._changes(painted)[1:])
+        return self._painted_over(painted)[0]
 
     def delivered(
         self,
@@ -84,8 +84,7 @@ class Ground:
             painted: by the generator, in [0, 1].
             photograph: the structure image at the wanted size.
         """
-        maps, light, texture = self._changes(painted)
-        picture, size = self._pictured(light, texture), photograph.shape[-2:]
+        (picture, maps), size = self._painted_over(painted), photograph.shape[-2:]
         if size == picture.shape[-2:]:
             return picture
         maps = self.maps + F.interpolate(maps, size=picture.shape[-2:], mode="bilinear")
@@ -94,20 +93,13 @@ class Ground:
         )
         return large.add_(detail(maps, photograph - small)).clamp_(0, 1)
 
-    @property
-    def outline_radius(self) -> int:
-        """Of the windows of outlines, in pixels."""
-        return outline_radius(self.structure)
-
-    def _changes(self, painted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The maps that tell the change of light, that change, and the free texture."""
+    def _painted_over(self, painted: Tensor) -> tuple[Tensor, Tensor]:
+        """The picture, and the maps that tell its change of light."""
         change = painted - self.toned.clamp(DARKEST, 1 - DARKEST)
         maps = self.light.maps(change)
         light = applied(maps, self.structure)
-        return maps, light, self.freedom * (change - light)
-
-    def _pictured(self, light: Tensor, texture: Tensor) -> Tensor:
-        return (self.toned + light + texture).clamp(0, 1)
+        texture = self.freedom * (change - light)
+        return (self.toned + light + texture).clamp(0, 1), maps
 
 
 @torch.no_grad()

@@ -37,7 +37,6 @@ class Light:
 
     def __init__(self, photograph: Float[Tensor, "1 3 height width"]) -> None:
         """Takes the statistics of the photograph, in [0, 1]."""
-        self.photograph = photograph
         height, width = photograph.shape[-2:]
         self.size = (max(1, height // SHRINK), max(1, width // SHRINK))
         self.radius = min(RADIUS, (min(self.size) - 1) // 2)
@@ -58,10 +57,6 @@ class Light:
         slopes = torch.einsum("cihw,ijhw->cjhw", covariance[0].unflatten(0, (3, 3)), self.inverse)
         offsets = mean[0] - (slopes * self.mean).sum(1)
         return window_mean(torch.cat([slopes.flatten(0, 1), offsets])[None], self.radius)
-
-    def of(self, change: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 3 height width"]:
-        """The part of a change that is one of light."""
-        return applied(self.maps(change), self.photograph)
 
 
 def applied(

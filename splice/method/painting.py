@@ -20,7 +20,7 @@ from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
 from splice.method.gamut import gamut_term
-from splice.method.ground import Ground, find_ground
+from splice.method.ground import Ground, find_ground, outline_radius
 from splice.method.looks import Look, draw_looks
 from splice.method.palette import palette_term
 from splice.method.protocol import Method, Paint
@@ -77,7 +77,7 @@ class Painting(Method):
             / self.wanted.similarity_scale,
             **self._nearest(seen, look, look.view.cut(output)),
             "edges": objective.edge_term(
-                output, self.structure, self.ground.outlines, self.ground.outline_radius
+                output, self.structure, self.ground.outlines, outline_radius(self.structure)
             ),
             "gamut": gamut_term(output, self.wanted.gamut),
             "palette": palette_term(output, self.ground.palettes),

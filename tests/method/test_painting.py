@@ -13,7 +13,7 @@ from torch import Tensor
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
 from splice.method.gamut import gamut_of, gamut_term
-from splice.method.light import Light, detail
+from splice.method.light import Light, applied, detail
 from splice.method.looks import Look
 from splice.method.palette import palette_term
 from splice.method.settings import PAINTING_TERMS, Settings
@@ -132,7 +132,7 @@ def finished(transfer: Transfer) -> Tensor:
     """The toned picture, and of what was painted over it the light, and texture where it is free."""
     ground = transfer.method.ground
     change = transfer.learner.network(ground.inputs) - ground.toned.clamp(0.02, 0.98)
-    light = Light(transfer.structure).of(change)
+    light = applied(Light(transfer.structure).maps(change), transfer.structure)
     texture = ground.freedom * (change - light)
     return (ground.toned + light + texture).clamp(0, 1)
 
