@@ -99,13 +99,18 @@ class FrozenViT(nn.Module):
         """The blocks nearest to fractions of the depth, in rising order, each once."""
         return sorted({max(1, round(depth * self.blocks)) for depth in depths})
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the matrix products."""
+        return next(self.layers.parameters()).dtype
+
     def at_precision(self, dtype: torch.dtype) -> "FrozenViT":
         """This model with matrix products in another precision; itself if it has that already.
 
         The residual stream stays float32. The embedding is shared, and so are the blocks where
         nothing changes; this model stays as it is.
         """
-        if next(self.layers.parameters()).dtype == dtype:
+        if self.dtype == dtype:
             return self
         other = copy(self)
         other._modules = {**self._modules, "layers": deepcopy(self.layers).to(dtype)}

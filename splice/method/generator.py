@@ -1,7 +1,7 @@
 """The U-Net that paints: trained from scratch on one pair.
 
 The plain network is the paper's (Splice, section 3.3 and supplementary; after Ulyanov et al., "Deep
-Image Prior", 2018). The default's paints over a picture: it adds to the logits of its colours.
+Image Prior", 2018). The default's is given meaning and detail instead of colours.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +42,6 @@ class UNet(nn.Module):
         channels: Sequence[int] = PAPER_CHANNELS,
         skip: int = 4,
         start: Literal["paper", "rectifier"] = "paper",
-        reach: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
         """Builds the network with random weights.
@@ -53,14 +52,11 @@ class UNet(nn.Module):
             skip: channels of each skip.
             start: "paper" draws weights from Xavier's normal distribution with gain 0.02;
                 "rectifier" from Kaiming's, which keeps the variance through LeakyReLU(0.2), with a
-                last layer of zeros, so that a network that paints over a picture starts from it.
-            reach: above 0, the last three channels of the input are the logits of a picture, from
-                which the network's colours go up to that far.
+                last layer of zeros, so that the network starts from grey.
             generator: where the randomness comes from.
         """
         super().__init__()
         self.inputs, self.levels, self.sparing = inputs, len(channels), False
-        self.reach = reach
         self.encoders, self.skips, self.decoders = (nn.ModuleList() for _ in range(3))
         below = inputs
         for width in channels:
@@ -118,22 +114,19 @@ class UNet(nn.Module):
 
     def _painted(self, x: Tensor) -> Tensor:
         """Of sizes that 2^levels divides."""
-        given, skips = x, []
+        skips: list[Tensor] = []
         for encoder, skip in zip(self.encoders, self.skips, strict=True):
             skips.append(self._part(skip, x))
             x = self._part(encoder, x)
         for decoder in self.decoders:
             x = self._part(_raise, decoder, x, skips.pop())
-        return self.coloured(x, given)
+        return self.coloured(x)
 
     def coloured(
-        self, maps: Float[Tensor, "batch channels rows width"], given: Float[Tensor, "batch ..."]
+        self, maps: Float[Tensor, "batch channels rows width"]
     ) -> Float[Tensor, "batch 3 rows width"]:
-        """The colours in [0, 1] that the last maps stand for, over what the network was given there."""
-        logits = self.colours(maps).float()
-        if self.reach > 0:
-            logits = given[:, -3:].float() + self.reach * torch.tanh(logits / self.reach)
-        return torch.sigmoid(logits)
+        """The colours in [0, 1] that the last maps stand for."""
+        return torch.sigmoid(self.colours(maps).float())
 
     def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """A part of the network, of which only the inputs are kept where memory is spared."""

@@ -44,12 +44,10 @@ class Learner:
             device: where to compute.
         """
         self.generator, self.optimiser, self.device = settings.generator, settings.optimiser, device
-        published = settings.method == "paper"
         self.network = UNet(
             inputs,
             skip=self.generator.skip,
-            start="paper" if published else "rectifier",
-            reach=0.0 if published else self.generator.reach,
+            start="paper" if settings.method == "paper" else "rectifier",
             generator=torch.Generator().manual_seed(settings.seed),
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -127,25 +127,6 @@ def colour_term(
     return (_mean(there, counts) + _mean(back, mass)) / 2
 
 
-def change_term(
-    output: Float[Tensor, "1 3 height width"], start: Float[Tensor, "1 3 height width"]
-) -> Scalar:
-    """The total variation of what was painted over a picture: mean absolute differences of neighbours.
-
-    Spots, stripes and other tones change a picture piece by piece, and cost little. Ripples, fringes
-    and grain cost much: without this the photograph's own detail gives way to worms. After Rudin,
-    Osher, Fatemi ("Nonlinear total variation based noise removal algorithms", 1992), anisotropic.
-
-    Args:
-        output: in [0, 1].
-        start: the picture that was painted over.
-    """
-    change = output - start
-    down, right = change.diff(dim=-2).abs(), change.diff(dim=-1).abs()
-    # A picture of one row has no neighbours below.
-    return sum((each.mean() for each in (down, right) if each.numel()), change.sum() * 0)
-
-
 def even_counts(groups: Int[Tensor, " patches"], evenness: float) -> Float[Tensor, " patches"]:
     """How much each patch counts, so that small parts count nearly as much as large ones; mean 1.
 

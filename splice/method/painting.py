@@ -1,10 +1,11 @@
-"""The default method: a picture painted afresh over the toned structure image, as a whole.
+"""The default method: the structure image painted afresh, in the hand of the appearance image.
 
-The generator sees the structure image, what its pixels mean, noise, and the toned picture as logits,
-and adds to those. The frozen transformer looks at the whole output. What it sees should have the
-appearance image's look: [CLS] tokens of several blocks, patch tokens nearest in look and meaning, their
-colours. And it should have the structure image's shapes: self-similarity of the deepest keys, outlines.
-No pixel of the appearance image is copied.
+A pixel's address says where it belongs in the appearance image, its detail what edges and hairs are
+there. From these the generator learns to paint the appearance image, and paints the structure image.
+The frozen transformer looks at the whole output. What it sees should have the appearance image's look:
+[CLS] tokens of several blocks, patch tokens nearest in look and meaning, their colours. And it should
+have the structure image's shapes: self-similarity of the deepest keys, outlines. No pixel of the
+appearance image is copied.
 """
 
 from collections.abc import Iterable
@@ -19,13 +20,17 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
+from splice.method.enlarging import TIMES, Enlarger, enlarged, learn_enlarging
 from splice.method.gamut import gamut_term
-from splice.method.ground import Ground, find_ground, outline_radius
+from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
 from splice.method.looks import Look, draw_looks
 from splice.method.palette import palette_term
 from splice.method.protocol import Method, Paint
-from splice.method.semantics import LONG_SIDE
+from splice.method.semantics import LONG_SIDE, Semantics, find_semantics
+from splice.method.slopes import applied, with_grain
+from splice.method.tones import find_parts, tone_maps
 from splice.method.wanted import Wanted, find_wanted
+from splice.pictures.images import resize_short_side
 
 MEANING = 0.28
 """How much likeness in meaning counts beside looks when tokens are matched."""
@@ -39,6 +44,9 @@ class Painting(Method):
         super().__init__(*given)
         # What is found once for the pair is found in the precision that the run starts with.
         self.first_vit = self.vit
+        side = self.settings.painted
+        self.large = _shrunk(self.structure, TIMES * side), _shrunk(self.appearance, TIMES * side)
+        self.structure, self.appearance = (_shrunk(x, side) for x in self.large)
         self._looks: dict[int, list[Look]] = {}
 
     def use(self, vit: FrozenViT) -> None:
@@ -57,7 +65,7 @@ class Painting(Method):
 
     def kind(self, step: int) -> str:
         """What a step (from 0) does, in words."""
-        return f"seen at {self._side(step)} px"
+        return "lesson" if step < self.alone else f"seen at {self._side(step)} px"
 
     def losses(self, step: int, paint: Paint) -> dict[str, Float[Tensor, ""]]:
         """The terms at a step (from 0), weighted.
@@ -66,38 +74,54 @@ class Painting(Method):
             step: steps done.
             paint: what the generator paints for inputs.
         """
-        weights, look = self.settings.objective, self.draw(step)
-        output = self.finished(paint([self.ground.inputs])[0])
-        seen = self._look(look.view.cut(output), look.short_side)
-        terms = {
-            "appearance": self._appearance(seen),
-            "structure": objective.structure_term(
-                self_similarity(seen.keys[self.vit.blocks]), look.similarity
-            )
-            / self.wanted.similarity_scale,
-            **self._nearest(seen, look, look.view.cut(output)),
-            "edges": objective.edge_term(
-                output, self.structure, self.ground.outlines, outline_radius(self.structure)
-            ),
-            "gamut": gamut_term(output, self.wanted.gamut),
-            "palette": palette_term(output, self.ground.palettes),
-            "change": objective.change_term(output, self.ground.toned),
-        }
+        weights = self.settings.objective
+        given, shown = self.ground.lesson.draw(self.random)
+        terms = {"identity": (paint([given])[0] - shown).abs().mean()}
+        if step >= self.alone:
+            terms = {**self._seen(paint([self.ground.inputs])[0], self.draw(step)), **terms}
         return {name: getattr(weights, name) * value for name, value in terms.items()}
 
-    def finished(
-        self, painted: Float[Tensor, "1 3 height width"]
-    ) -> Float[Tensor, "1 3 height width"]:
-        """The toned picture with what was painted over it."""
-        return self.ground.finished(painted)
+    def _seen(self, output: Tensor, look: Look) -> dict[str, Float[Tensor, ""]]:
+        """The terms on the output, of which the transformer sees a look."""
+        part = look.view.cut(output)
+        seen = self._look(part, look.short_side)
+        between = objective.structure_term(
+            self_similarity(seen.keys[self.vit.blocks]), look.similarity
+        )
+        radius = scaled(OUTLINE_RADIUS, self.structure)
+        return {
+            "appearance": self._appearance(seen),
+            "structure": between / self.wanted.similarity_scale,
+            **self._nearest(seen, look, part),
+            "edges": objective.edge_term(output, self.structure, self.ground.outlines, radius),
+            "gamut": gamut_term(output, self.wanted.gamut),
+            "palette": palette_term(output, self.ground.palettes),
+        }
 
+    @property
+    def alone(self) -> int:
+        """Steps in which the generator only learns to paint the appearance image."""
+        return int(self.settings.seen.since * self.settings.steps)
+
+    def first(
+        self, step: int, photograph: Float[Tensor, "1 3 rows columns"]
+    ) -> Float[Tensor, "1 3 rows columns"] | None:
+        """The toned picture, as long as the generator only learns."""
+        if step and step >= self.alone:
+            return None
+        return applied(self.tones, photograph).clamp(0, 1)
+
+    @torch.no_grad()
     def delivered(
         self,
         painted: Float[Tensor, "1 3 height width"],
         photograph: Float[Tensor, "1 3 rows columns"],
     ) -> Float[Tensor, "1 3 rows columns"]:
-        """The same at the size of a photograph, and as sharp."""
-        return self.ground.delivered(painted, photograph)
+        """What was painted, enlarged in the appearance image's hand, with the photograph's grain."""
+        small, size = self.large[0], photograph.shape[-2:]
+        if painted.shape[-2:] != small.shape[-2:]:
+            painted = enlarged(self.enlarger, painted, self.ground.addresses, small)
+        return painted if painted.shape[-2:] == size else with_grain(painted, small, photograph)
 
     def _appearance(self, seen: Features) -> Float[Tensor, ""]:
         wanted = self.wanted
@@ -111,7 +135,7 @@ class Painting(Method):
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms on patches: their tokens in look, and their colours."""
         wanted, counts = self.wanted, self.ground.counts[look.patches]
-        likeness = self.ground.semantics.likeness[look.patches]
+        likeness = self.semantics.likeness[look.patches]
         mass = (counts[:, None] * wanted.matches[look.patches]).sum(0)
         colours = F.interpolate(output, size=seen.grid, mode="area")[0].flatten(1).T
         looks, hues = [], []
@@ -123,16 +147,34 @@ class Painting(Method):
         return {"nearest": _mean(looks), "colour": _mean(hues)}
 
     @cached_property
+    def semantics(self) -> Semantics:
+        """What is where in the pair, and what corresponds."""
+        return find_semantics(self.first_vit, *self.large, self.structure, self.settings.meaning)
+
+    @cached_property
+    def tones(self) -> Float[Tensor, "1 12 height width"]:
+        """Affine maps of colours that give the structure image the appearance image's."""
+        tones = self.settings.tones
+        parts = find_parts(self.semantics, tones, self.settings.seed)
+        return tone_maps(self.structure, self.appearance, self.semantics, parts, tones.strongest)
+
+    @cached_property
     def ground(self) -> Ground:
-        """What the generator paints over and is given."""
-        return find_ground(self.structure, self.appearance, self.settings, self.first_vit)
+        """What the generator is given and learns from."""
+        return find_ground(self.structure, self.appearance, self.semantics, self.settings)
+
+    @cached_property
+    def enlarger(self) -> Enlarger:
+        """What makes paintings large, learnt when the first is made so."""
+        ours, theirs = self.large
+        lesson, seed = self.ground.lesson, self.settings.seed
+        return learn_enlarging(theirs, lesson.addresses, ours, seed, self.first_vit.dtype)
 
     @cached_property
     def wanted(self) -> Wanted:
         """What the appearance image shows, and how far the structure image is from it."""
-        semantics = self.ground.semantics
         return find_wanted(
-            self.structure, self.appearance, semantics, self.settings, self.vit, self._look
+            self.structure, self.appearance, self.semantics, self.settings, self.vit, self._look
         )
 
     def draw(self, step: int) -> Look:
@@ -147,7 +189,7 @@ class Painting(Method):
 
     def _looks_at(self, short_side: int) -> list[Look]:
         if short_side not in self._looks:
-            grid, seed = self.ground.semantics.structure_grid, self.settings.seed
+            grid, seed = self.semantics.structure_grid, self.settings.seed
             self._looks[short_side] = draw_looks(self.structure, self.vit, short_side, grid, seed)
         return self._looks[short_side]
 
@@ -168,6 +210,11 @@ class Painting(Method):
     @property
     def _token_blocks(self) -> list[int]:
         return self.vit.blocks_at(self.settings.objective.token_depths)
+
+
+def _shrunk(image: Tensor, side: int) -> Tensor:
+    """An image whose short side has at most so many pixels."""
+    return resize_short_side(image[0], min(side, *image.shape[-2:]))[None]
 
 
 def _mean(values: Iterable[Tensor]) -> Float[Tensor, ""]:

@@ -28,7 +28,7 @@ class Method(ABC):
         """Remembers what to work on; what is found once for the pair is found when it is needed.
 
         Args:
-            structure: the structure image, in [0, 1], at the size of the painting.
+            structure: the structure image, in [0, 1], at the size of the output.
             appearance: the appearance image, in [0, 1], of about that size.
             settings: of the run.
             vit: the frozen transformer, in the precision that the run starts with.
@@ -62,16 +62,21 @@ class Method(ABC):
             paint: what the generator paints for inputs.
         """
 
-    def finished(
-        self, painted: Float[Tensor, "1 3 height width"]
-    ) -> Float[Tensor, "1 3 height width"]:
-        """The picture that what the generator painted stands for, in [0, 1]."""
-        return painted
+    def first(
+        self, step: int, photograph: Float[Tensor, "1 3 rows columns"]
+    ) -> Float[Tensor, "1 3 rows columns"] | None:
+        """The picture after so many steps, if it is not the generator's yet.
+
+        Args:
+            step: steps done.
+            photograph: the structure image at the wanted size.
+        """
+        return None
 
     def delivered(
         self,
         painted: Float[Tensor, "1 3 height width"],
         photograph: Float[Tensor, "1 3 rows columns"],
     ) -> Float[Tensor, "1 3 rows columns"]:
-        """The same at the size of a photograph, which is the structure image at the wanted size."""
-        return self.finished(painted)
+        """What the generator painted, at the size of a photograph: the structure image as wanted."""
+        return painted

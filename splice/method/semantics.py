@@ -4,7 +4,6 @@ Both pictures are seen once, as they are and in the mirror, larger than during t
 deepest keys give codes, tokens of the deep blocks say what corresponds.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
+from splice.method.correspondence import correspondence
 from splice.method.settings import Meaning
 from splice.pictures.guided_filter import guided_upsampling
 
@@ -31,12 +31,16 @@ class Semantics:
         codes: first principal axes of the deepest keys, of variance 1 over both pictures' patches,
             brought to the structure image's pixels and edges.
         likeness: how alike in meaning patches are, of mean 0 and deviation 1; patches run row by row.
+        tokens: of both pictures' patches, each of length 1, that likeness was told by.
         structure_grid: rows and columns of the structure image's patches.
         appearance_grid: likewise of the appearance image.
     """
 
     codes: Float[Tensor, "1 channels height width"]
     likeness: Float[Tensor, "structure_patches appearance_patches"]
+    tokens: tuple[
+        Float[Tensor, "structure_patches width"], Float[Tensor, "appearance_patches width"]
+    ]
     structure_grid: tuple[int, int]
     appearance_grid: tuple[int, int]
 
@@ -50,7 +54,8 @@ class Semantics:
 def find_semantics(
     vit: FrozenViT,
     structure: Float[Tensor, "1 3 height width"],
-    appearance: Float[Tensor, "1 3 rows columns"],
+    appearance: Float[Tensor, "1 3 _ _"],
+    painted: Float[Tensor, "1 3 rows columns"],
     settings: Meaning,
 ) -> Semantics:
     """Codes and correspondence of a pair.
@@ -63,6 +68,7 @@ def find_semantics(
         vit: the frozen transformer.
         structure: the structure image, in [0, 1].
         appearance: the appearance image, in [0, 1].
+        painted: the structure image at the size of the painting, which codes are found for.
         settings: how large pictures are seen, and which blocks say what corresponds.
     """
     blocks = vit.blocks_at(settings.depths)
@@ -75,11 +81,12 @@ def find_semantics(
         units = [F.normalize(_unmirrored(seen.tokens[b], seen.grid), dim=-1) for b in blocks]
         tokens.append(torch.cat(units, -1) / len(blocks) ** 0.5)
         grids.append(seen.grid)
-    likeness = tokens[0] @ tokens[1].T
-    coarse = _whitened(keys, settings.channels)[0].T.reshape(1, -1, *grids[0])
+    axes = principal_axes(torch.cat(keys), settings.channels)
+    coarse = (keys[0] @ axes).T.reshape(1, -1, *grids[0])
     return Semantics(
-        guided_upsampling(coarse, structure, settings.radius, TOLERANCE),
-        (likeness - likeness.mean()) / likeness.std().clamp_min(1e-6),
+        guided_upsampling(coarse, painted, settings.radius, TOLERANCE),
+        correspondence(*tokens, *grids),
+        (tokens[0], tokens[1]),
         grids[0],
         grids[1],
     )
@@ -94,17 +101,15 @@ def _unmirrored(
     return mean - mean.mean(0)
 
 
-def _whitened(
-    keys: Sequence[Float[Tensor, "_patches width"]], channels: int
-) -> list[Float[Tensor, "_patches channels"]]:
-    """Each picture's keys in the principal axes of both, each axis with variance 1."""
-    both = torch.cat(list(keys))
-    channels = min(channels, *both.shape)
-    # The covariance is small, and its eigenvectors cost less than the singular vectors of all keys.
-    values, vectors = torch.linalg.eigh((both.T @ both / len(both)).double().cpu())
+def principal_axes(
+    features: Float[Tensor, "patches width"], channels: int
+) -> Float[Tensor, "width axes"]:
+    """The first principal axes of features of mean 0, so long that codes have variance 1 on each."""
+    channels = min(channels, *features.shape)
+    # The covariance is small, and its eigenvectors cost less than the singular vectors of all features.
+    values, vectors = torch.linalg.eigh((features.T @ features / len(features)).double().cpu())
     order = values.argsort(descending=True)[:channels]
     axes = vectors[:, order] / values[order].clamp_min(1e-12).sqrt()
     # Eigenvectors have no sign of their own; the largest entry is made positive.
     signs = axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
-    axes = (axes * signs).to(both)
-    return [each @ axes for each in keys]
+    return (axes * signs).to(features)

@@ -95,7 +95,7 @@ PAINTING_TERMS = (
     "edges",
     "gamut",
     "palette",
-    "change",
+    "identity",
 )
 
 
@@ -138,21 +138,22 @@ class Seen(Section):
 
     short_side: int = Field(default=336, ge=32, le=1024, description="short side, in pixels")
     coarse_short_side: int = Field(
-        default=224, ge=32, le=1024, description="short side in the first part of the run"
+        default=224, ge=32, le=1024, description="short side before, in pixels"
     )
-    until: Fraction = Field(default=0.6, description="share of the steps that is that first part")
+    since: Fraction = Field(
+        default=0.25,
+        description="share of the steps in which the output is not seen yet: the generator learns to "
+        "paint the appearance image",
+    )
+    until: Fraction = Field(
+        default=0.78, description="share of the steps after which it is seen at the full short side"
+    )
 
 
 class GeneratorSettings(Section):
     """The network that paints the output."""
 
     skip: int = Field(default=8, ge=1, le=128, description="channels of each skip connection")
-    reach: float = Field(
-        default=4.0,
-        gt=0,
-        le=20,
-        description="how far, in logits, a colour may go from the toned picture's",
-    )
     average: float = Field(
         default=0.98,
         ge=0,
@@ -167,7 +168,8 @@ class Objective(Section):
     appearance: Weight = Field(default=3.0, description="[CLS] tokens of the appearance image")
     structure: Weight = Field(default=1.5, description="self-similarity of the structure image")
     identity: Weight = Field(
-        default=0.0, description="keys of the appearance image painted by itself; the paper's alone"
+        default=10.0,
+        description="the appearance image, painted from its own meaning (paper: its keys)",
     )
     nearest: Weight = Field(
         default=5.0, description="patch tokens, each like the nearest of the appearance image's"
@@ -176,9 +178,6 @@ class Objective(Section):
     edges: Weight = Field(default=1.0, description="outlines of the structure image")
     gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
     palette: Weight = Field(default=2.5, description="colours of each part, as often as they occur")
-    change: Weight = Field(
-        default=3.0, description="total variation of the change: detail of the photograph stays"
-    )
     cls_depths: Depths = Field(
         default=(0.25, 0.5, 0.75, 1.0), description="blocks whose [CLS] is compared"
     )
@@ -195,7 +194,7 @@ class Optimiser(Section):
 
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
     schedule: Schedule = Field(
-        default=((0.0, 0.1), (0.02, 1.0), (0.6, 1.0), (1.0, 0.05)),
+        default=((0.0, 0.1), (0.02, 1.0), (0.25, 1.0), (0.26, 0.5), (0.7, 0.5), (1.0, 0.03)),
         description="factors of the step size over the run",
     )
     beta1: float = Field(default=0.5, ge=0, lt=1, description="decay of the gradient's mean")
@@ -233,11 +232,11 @@ class Settings(Section):
         default=256,
         ge=32,
         le=1024,
-        description="short side of what the generator paints, at most the output's; the "
-        "photograph's own detail makes it as large as the output",
+        description="short side of what the generator paints, at most the output's, which is made "
+        "of it in the hand of the appearance image and with the photograph's own detail",
     )
     steps: int = Field(
-        default=300, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+        default=400, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")

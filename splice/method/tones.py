@@ -1,8 +1,8 @@
 """The tone map: the structure image in the colours of the appearance image, part by part.
 
-It takes a fraction of a second, keeps every detail of the photograph, and is what the generator paints
-over. Soft parts of the structure image get the colours of the patches of the appearance image that mean
-the same, each part by one affine map of its colours. The same parts tell where texture is lacking.
+It takes a fraction of a second, keeps every detail of the photograph, and is the first picture of a
+run. Soft parts of the structure image get the colours of the patches of the appearance image that mean
+the same, each part by one affine map of its colours.
 """
 
 from dataclasses import dataclass
@@ -35,9 +35,6 @@ RADIUS = 12
 PATCH_PIXELS = 8
 """Along a patch, where the moments of its colours are taken."""
 
-LITTLE, MUCH = 0.06, 0.15
-"""Deviations of colours by which texture that is lacking begins to count, and counts in full."""
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -45,12 +42,10 @@ class Parts:
 
     Attributes:
         members: how much each pixel belongs to each part; the sum over parts is 1.
-        places: the structure image's patches of each part, as shares whose sum is 1.
         sources: the appearance image's patches that mean the same, as such shares.
     """
 
     members: Float[Tensor, "1 parts height width"]
-    places: Float[Tensor, "parts structure_patches"]
     sources: Float[Tensor, "parts appearance_patches"]
 
 
@@ -60,9 +55,7 @@ def find_parts(semantics: Semantics, settings: Tones, seed: int = 0) -> Parts:
     members = soft_parts(semantics, settings, seed)
     places = F.interpolate(members, size=semantics.structure_grid, mode="area")[0].flatten(1)
     places = places / places.sum(1, keepdim=True).clamp_min(1e-6)
-    return Parts(
-        members, places, places @ torch.softmax(semantics.likeness / settings.temperature, 1)
-    )
+    return Parts(members, places @ torch.softmax(semantics.likeness / settings.temperature, 1))
 
 
 @torch.no_grad()
@@ -86,7 +79,7 @@ def tone_maps(
         strongest: most that a part's contrast is strengthened.
 
     Returns:
-        Maps as `splice.method.light.applied` takes them.
+        Maps as `splice.method.slopes.applied` takes them.
     """
     mean, second = patch_moments(appearance, semantics.appearance_grid)
     wanted = parts.sources @ mean
@@ -101,33 +94,6 @@ def tone_maps(
     maps = torch.cat([gains.flatten(1), offsets], 1).T @ weights
     maps = maps.reshape(1, 12, *parts.members.shape[-2:])
     return guided_upsampling(maps, structure, RADIUS, TOLERANCE)
-
-
-@torch.no_grad()
-def freedom(
-    appearance: Float[Tensor, "1 3 rows columns"],
-    toned: Float[Tensor, "1 3 height width"],
-    semantics: Semantics,
-    parts: Parts,
-) -> Float[Tensor, "1 1 height width"]:
-    """Where the appearance image has texture that the toned picture lacks, in [0, 1].
-
-    Deviations of colours in windows of three by three patches are compared, part by part: a zebra's
-    coat has more of it than a toned horse's, a meadow no more than another. 0 where the appearance
-    image has at most `LITTLE` more, 1 where it has `MUCH`.
-    """
-    there = parts.sources @ _local_variance(appearance, semantics.appearance_grid)
-    here = parts.places @ _local_variance(toned, semantics.structure_grid)
-    lacking = (there.sqrt() - here.sqrt() - LITTLE) / (MUCH - LITTLE)
-    return torch.einsum("k,nkhw->nhw", lacking.clamp(0, 1), parts.members)[:, None]
-
-
-def _local_variance(image: Tensor, grid: tuple[int, int]) -> Float[Tensor, " patches"]:
-    """The variance of colours, summed over channels, in the three by three patches around each."""
-    mean, second = patch_moments(image, grid)
-    moments = torch.cat([mean, second.diagonal(dim1=1, dim2=2)], 1).T.reshape(1, 6, *grid)
-    around = F.avg_pool2d(moments, 3, 1, 1, count_include_pad=False)[0].flatten(1)
-    return (around[3:] - around[:3] ** 2).clamp_min(0).sum(0)
 
 
 def soft_parts(

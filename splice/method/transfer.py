@@ -23,7 +23,6 @@ from splice.method.painting import Painting
 from splice.method.paper import Published
 from splice.method.settings import Settings
 from splice.method.sparing import in_one_piece, is_out_of_memory, let_go, spares
-from splice.pictures.images import resize_short_side
 
 SKIPS_TO_FULL_PRECISION, SKIPS_TO_GIVING_UP = 3, 10
 """Steps in a row with a loss or gradient that is not finite, after which the loop goes to float32,
@@ -96,20 +95,14 @@ class Transfer:
         self.dtype = precision_of(settings.precision, self.device)
         self.full_vit = vit.compiled() if settings.compiled else vit
         self.large = structure[None].to(self.device, torch.float32)
-        whole = settings.method == "painting"
-        pictures = [
-            resize_short_side(each, min(settings.painted, *each.shape[1:])) if whole else each
-            for each in (structure, appearance)
-        ]
-        self.structure, self.appearance = (
-            each[None].to(self.device, torch.float32) for each in pictures
-        )
+        other = appearance[None].to(self.device, torch.float32)
         # Views are drawn on the host, so that their sizes are known without asking the device.
         self.random = torch.Generator().manual_seed(settings.seed)
         self.failed = FailedSteps(self.device)
-        method = Painting if whole else Published
+        method = Painting if settings.method == "painting" else Published
         vit = self.full_vit.at_precision(self.dtype)
-        self.method = method(self.structure, self.appearance, settings, vit, self.random)
+        self.method = method(self.large, other, settings, vit, self.random)
+        self.structure, self.appearance = self.method.structure, self.method.appearance
         if spares(self.structure.shape[-2], self.structure.shape[-1], settings):
             self.spare_memory()
         inputs = self._within_memory(lambda: self.method.inputs(0, 1).shape[1])
@@ -139,12 +132,14 @@ class Transfer:
     @torch.no_grad()
     def picture(self) -> Float[Tensor, "3 height width"]:
         """The structure image painted with the averaged weights, in [0, 1], at the painting's size."""
-        return self.method.finished(self._painted())[0]
+        first = self.method.first(self.step, self.structure)
+        return (self._painted() if first is None else first)[0]
 
     @torch.no_grad()
     def output(self) -> Float[Tensor, "3 rows columns"]:
         """The picture at the size of the structure image that the loop was given, in [0, 1]."""
-        return self.method.delivered(self._painted(), self.large)[0]
+        first = self.method.first(self.step, self.large)
+        return (self.method.delivered(self._painted(), self.large) if first is None else first)[0]
 
     def _painted(self) -> Float[Tensor, "1 3 height width"]:
         """What the generator paints; a large picture, and any once memory is spared, in bands."""

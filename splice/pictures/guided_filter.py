@@ -38,18 +38,31 @@ def guided_upsampling(
         radius = min(radius, (min(height, width) - 1) // 2)
         if radius == 0:
             return _resized(coarse, (height, width))
-        return _applied(*_window_functions(coarse, guide, radius, tolerance), guide)
+        return _applied(*window_functions(coarse, guide, radius, tolerance), guide)
     if radius == 0:
         return _by_channels([coarse], guide, lambda fine: fine)
     small = F.interpolate(guide, size=(round(height / shrink), round(width / shrink)), mode="area")
-    offset, slopes = _window_functions(coarse, small, radius, tolerance)
+    offset, slopes = window_functions(coarse, small, radius, tolerance)
     return _by_channels([offset, *slopes], guide, lambda o, *s: _applied(o, s, guide))
 
 
-def _window_functions(
-    coarse: Tensor, guide: Tensor, radius: int, tolerance: float
+def window_functions(
+    coarse: Float[Tensor, "1 channels rows columns"],
+    guide: Float[Tensor, "1 3 height width"],
+    radius: int,
+    tolerance: float,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Offset and slopes of the affine functions of the guide, the mean of all windows of a pixel."""
+    """Offset and slopes of the affine functions of the guide, the mean of all windows of a pixel.
+
+    Args:
+        coarse: what they are to be near, in each window.
+        guide: the picture.
+        radius: of the windows, in pixels.
+        tolerance: variance of colour below which a window counts as flat.
+
+    Returns:
+        The offset, and the slope of each of the guide's channels, 1 × channels × height × width each.
+    """
     fine = _resized(coarse, guide.shape[-2:])
     mean_guide, mean_fine = window_mean(guide, radius), window_mean(fine, radius)
     variance = {
