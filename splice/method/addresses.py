@@ -30,7 +30,7 @@ def find_addresses(
     structure: Float[Tensor, "1 3 height width"],
     appearance: Float[Tensor, "1 3 rows columns"],
     semantics: Semantics,
-) -> tuple[Address, Address]:
+) -> tuple[Address, Float[Tensor, "1 channels rows columns"]]:
     """The addresses of the structure image's pixels and of the appearance image's own.
 
     The codes are the appearance image's tokens on their principal axes, each with variance 1. Both

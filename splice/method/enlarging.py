@@ -78,9 +78,10 @@ class Enlarger(nn.Module):
 def learn_enlarging(
     appearance: Float[Tensor, "1 3 rows columns"],
     addresses: Address,
-    structure: Float[Tensor, "1 3 height width"],
+    structure: Float[Tensor, "1 3 _ _"],
     seed: int,
     dtype: torch.dtype,
+    steps: int = STEPS,
 ) -> Enlarger:
     """An enlarger for paintings in the look of the appearance image.
 
@@ -90,6 +91,7 @@ def learn_enlarging(
         structure: the structure image, large, from which foreign detail is taken.
         seed: of its weights, and of what it is shown.
         dtype: precision of the convolutions.
+        steps: of its learning.
     """
     random = torch.Generator().manual_seed(seed)
     device, size = appearance.device.type, appearance.shape[-2:]
@@ -99,7 +101,7 @@ def learn_enlarging(
     softened = [_softened(appearance, addresses.shape[-2:], share) for share in SOFTNESS]
     adam = torch.optim.Adam(enlarger.parameters(), RATE)
     crop = [min(SIDE, side) for side in size]
-    for step in range(STEPS):
+    for step in range(steps):
         shown = []
         for _ in range(CROPS):
             soft = int(torch.randint(len(softened), (), generator=random))
@@ -110,7 +112,7 @@ def learn_enlarging(
         picture, code, detail, wanted = (torch.cat(each) for each in zip(*shown, strict=True))
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
             painted = enlarger(picture, code, detail)
-        adam.param_groups[0]["lr"] = RATE * (1 - step / STEPS)
+        adam.param_groups[0]["lr"] = RATE * (1 - step / steps)
         adam.zero_grad()
         (painted - wanted).abs().mean().backward()
         adam.step()

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.method.addresses import Address
 from splice.method.detail import foreign_detail
 
 SIZES = (0.7, 1.3)
@@ -37,7 +36,7 @@ class Lesson:
     """
 
     picture: Float[Tensor, "1 3 rows columns"]
-    addresses: Address
+    addresses: Float[Tensor, "1 channels rows columns"]
     detail: Float[Tensor, "1 radii rows columns"]
     foreign: Float[Tensor, "1 radii height width"]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
-from splice.method.enlarging import TIMES, Enlarger, enlarged, learn_enlarging
+from splice.method.enlarging import STEPS, TIMES, Enlarger, enlarged, learn_enlarging
 from splice.method.gamut import gamut_term
 from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
 from splice.method.looks import Look, draw_looks
@@ -167,8 +167,10 @@ class Painting(Method):
     def enlarger(self) -> Enlarger:
         """What makes paintings large, learnt when the first is made so."""
         ours, theirs = self.large
-        lesson, seed = self.ground.lesson, self.settings.seed
-        return learn_enlarging(theirs, lesson.addresses, ours, seed, self.first_vit.dtype)
+        addresses, dtype = self.ground.lesson.addresses, self.first_vit.dtype
+        # A run of few steps is a trial, and does not wait for more of them here.
+        steps = min(STEPS, self.settings.steps)
+        return learn_enlarging(theirs, addresses, ours, self.settings.seed, dtype, steps)
 
     @cached_property
     def wanted(self) -> Wanted:

@@ -31,18 +31,21 @@ class Semantics:
         codes: first principal axes of the deepest keys, of variance 1 over both pictures' patches,
             brought to the structure image's pixels and edges.
         likeness: how alike in meaning patches are, of mean 0 and deviation 1; patches run row by row.
-        tokens: of both pictures' patches, each of length 1, that likeness was told by.
         structure_grid: rows and columns of the structure image's patches.
         appearance_grid: likewise of the appearance image.
+        tokens: of both pictures' patches, each of length 1, that likeness was told by.
     """
 
     codes: Float[Tensor, "1 channels height width"]
     likeness: Float[Tensor, "structure_patches appearance_patches"]
-    tokens: tuple[
-        Float[Tensor, "structure_patches width"], Float[Tensor, "appearance_patches width"]
-    ]
     structure_grid: tuple[int, int]
     appearance_grid: tuple[int, int]
+    tokens: tuple[
+        Float[Tensor, "structure_patches token"], Float[Tensor, "appearance_patches token"]
+    ]
+    tokens: tuple[
+        Float[Tensor, "structure_patches token"], Float[Tensor, "appearance_patches token"]
+    ]
 
     def patch_codes(self, channels: int) -> Float[Tensor, "structure_patches channels"]:
         """The first channels of the codes, the mean of each patch of the structure image."""
@@ -86,9 +89,9 @@ def find_semantics(
     return Semantics(
         guided_upsampling(coarse, painted, settings.radius, TOLERANCE),
         correspondence(*tokens, *grids),
-        (tokens[0], tokens[1]),
         grids[0],
         grids[1],
+        (tokens[0], tokens[1]),
     )
 
 

@@ -175,7 +175,7 @@ class Objective(Section):
         default=5.0, description="patch tokens, each like the nearest of the appearance image's"
     )
     colour: Weight = Field(default=2.0, description="mean colours of the patches matched so")
-    edges: Weight = Field(default=1.0, description="outlines of the structure image")
+    edges: Weight = Field(default=3.0, description="outlines of the structure image")
     gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
     palette: Weight = Field(default=2.5, description="colours of each part, as often as they occur")
     cls_depths: Depths = Field(

@@ -512,7 +512,7 @@ def test_the_quick_preset_gives_the_toned_picture(small, tmp_path, capsys):
     settings = Settings.model_validate(record["settings"])
     pair = [read_image(file)[None] for file in (small.structure, small.appearance)]
     painting = Painting(*pair, settings, vit, torch.Generator())
-    toned = painting.ground.toned[0]
+    toned = painting.first(0, pair[0])[0]
     with Image.open(folder / "output.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(float) / 255
     wanted = toned.permute(1, 2, 0).numpy()

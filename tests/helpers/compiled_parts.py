@@ -41,7 +41,7 @@ def transformer() -> list[tuple[float, float]]:
 
 
 def generator() -> list[tuple[float, float]]:
-    plain = UNet(channels=(4, 6), start="rectifier", reach=4.0, generator=tiny.generator(1))
+    plain = UNet(channels=(4, 6), start="rectifier", generator=tiny.generator(1))
     # It starts with zeros, through which no gradient goes.
     torch.nn.init.normal_(plain.colours.weight, 0.0, 0.5, tiny.generator(3))
     compiled = deepcopy(plain)

@@ -17,7 +17,7 @@ steps: {steps}
 device: cpu
 precision: fp32
 seen: {{short_side: 32}}
-objective: {{identity: 0, nearest: 0, colour: 0, edges: 0, gamut: 0, palette: 0, change: 0}}
+objective: {{identity: 0, nearest: 0, colour: 0, edges: 0, gamut: 0, palette: 0}}
 """
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.registry import Backbone, find_backbone
 from splice.method import gamut
+from splice.method.semantics import Semantics
 from splice.method.settings import Settings, merged
 from splice.running.presets import load_preset
 
@@ -95,6 +96,12 @@ def frozen(model: VisionTransformer | Eva | None = None, **options: Any) -> Froz
     return FrozenViT(model, backbone(model), **options)
 
 
+def semantics(codes: Tensor, likeness: Tensor, *grids: tuple[int, int]) -> Semantics:
+    """Semantics of which nothing asks for tokens."""
+    ours, theirs = (torch.zeros(side, 1) for side in likeness.shape)
+    return Semantics(codes, likeness, *grids, (ours, theirs))
+
+
 def picture(height: int, width: int, seed: int = 0) -> Tensor:
     """Smooth blobs of colour with fine grain, 3 × height × width in [0, 1]."""
     random = generator(seed)
@@ -111,7 +118,7 @@ OBJECTIVE: dict[str, float] = {
     "edges": 1.0,
     "gamut": 10.0,
     "palette": 5.0,
-    "change": 3.0,
+    "identity": 10.0,
 }
 """All terms of the default method, whatever the defaults are tuned to."""
 

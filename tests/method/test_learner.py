@@ -16,7 +16,7 @@ RATES = ((0.0, 0.2), (0.5, 1.0), (1.0, 0.1))
 
 def make(seed: int = 0, average: float = 0.9, **optimiser) -> Learner:
     values = {"learning_rate": 2e-3, "beta1": 0.5, "schedule": RATES, **optimiser}
-    generator = {"average": average, "skip": 8, "reach": 4.0}
+    generator = {"average": average, "skip": 8}
     return Learner(3, tiny.settings(seed=seed, generator=generator, optimiser=values), CPU)
 
 
@@ -186,12 +186,11 @@ def test_the_average_is_lent_for_a_while():
 
 
 def test_each_method_has_its_network():
-    """The paper's paints from nothing, the default's over the last channels of its input."""
+    """The paper's starts from little, the default's from grey."""
     own, papers = make(average=0.0), Learner(3, tiny.paper(), CPU)
     painted = own.paint([INPUT], torch.float32)[0]
-    torch.testing.assert_close(painted, torch.sigmoid(INPUT), atol=1e-6, rtol=0)
-    assert (papers.network.reach, papers.network.skips[0][1].out_channels) == (0, 4)
-    assert (own.network.reach, own.network.skips[0][1].out_channels) == (4, 8)
+    assert torch.equal(painted, torch.full_like(painted, 0.5))
+    assert [each.network.skips[0][1].out_channels for each in (papers, own)] == [4, 8]
     assert bool(papers.network.colours.weight.any())
 
 

@@ -266,28 +266,6 @@ def test_outlines_against_variances_by_numpy(radius):
     assert float(found[:, 8:].min()) > 0.5
 
 
-def test_change_is_the_difference_of_neighbours_in_a_loop():
-    output, start = uniform(1, 3, 4, 5), uniform(1, 3, 4, 5, seed=1)
-    change = (output - start)[0].numpy()
-    down = [abs(change[c, i + 1, j] - change[c, i, j]) for c, i, j in np.ndindex(3, 3, 5)]
-    right = [abs(change[c, i, j + 1] - change[c, i, j]) for c, i, j in np.ndindex(3, 4, 4)]
-    found = objective.change_term(output, start).item()
-    assert found == pytest.approx(np.mean(down) + np.mean(right), rel=1e-9)
-    assert torch.autograd.gradcheck(
-        lambda x: objective.change_term(x, start), output.requires_grad_()
-    )
-
-
-def test_other_tones_are_no_change_and_a_picture_of_one_row_has_neighbours_beside():
-    start = uniform(1, 3, 4, 5)
-    tones = torch.tensor([0.3, -0.2, 0.1]).double()[:, None, None]
-    assert objective.change_term(start + tones, start).item() == pytest.approx(0, abs=1e-12)
-    row = torch.zeros(1, 3, 1, 5).double()
-    ramp = row + torch.arange(5) / 10
-    assert objective.change_term(ramp, row).item() == pytest.approx(0.1)
-    assert objective.change_term(ramp[..., :1], row[..., :1]).item() == 0
-
-
 def test_brightness_is_that_of_television():
     image = uniform(2, 3, 4, 5)
     red, green, blue = image.unbind(1)

@@ -11,12 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
-from splice.method import objective
+from splice.method import objective, painting
+from splice.method.addresses import find_addresses
+from splice.method.detail import detail_of
+from splice.method.enlarging import enlarged, learn_enlarging
 from splice.method.gamut import gamut_of, gamut_term
-from splice.method.light import Light, applied, detail
 from splice.method.looks import Look
 from splice.method.palette import palette_term
 from splice.method.settings import PAINTING_TERMS, Settings
+from splice.method.slopes import applied, with_grain
+from splice.method.tones import find_parts, tone_maps
 from splice.method.transfer import Transfer
 
 STRUCTURE, APPEARANCE = tiny.picture(56, 66, 1), tiny.picture(60, 50, 2)
@@ -36,7 +40,7 @@ def make(
 
 
 def stirred(transfer: Transfer) -> Transfer:
-    """Its last layer paints something else than the toned picture that it starts from."""
+    """Its last layer paints something else than the grey that it starts from."""
     weight = transfer.learner.network.colours.weight
     torch.nn.init.normal_(weight, 0.0, 0.3, tiny.generator(5))
     return transfer
@@ -45,35 +49,38 @@ def stirred(transfer: Transfer) -> Transfer:
 # Where it starts.
 
 
-def test_at_first_the_picture_is_the_toned_one(vit):
-    transfer = make(vit, tiny.settings(steps=0))
-    toned = transfer.method.ground.toned[0]
-    assert list(transfer.steps()) == []
-    torch.testing.assert_close(transfer.picture(), toned, atol=1e-5, rtol=0)
+def test_the_toned_picture_is_shown_while_the_generator_only_learns(vit):
+    transfer = make(vit, tiny.settings(steps=8))
+    parts = find_parts(transfer.method.semantics, transfer.settings.tones, 0)
+    maps = tone_maps(
+        STRUCTURE[None], APPEARANCE[None], transfer.method.semantics, parts, strongest=3.0
+    )
+    toned = applied(maps, STRUCTURE[None])[0].clamp(0, 1)
     assert (toned - STRUCTURE).abs().mean() > 0.05
+    torch.testing.assert_close(transfer.output(), toned)
+    for step in transfer.steps():
+        assert torch.equal(transfer.picture(), transfer.output())
+        assert (step.losses.keys() == {"identity", "total"}) == (step.step <= 2)
+        assert torch.equal(transfer.picture(), toned) == (step.step < 2)
 
 
-def test_the_generator_is_given_colours_codes_noise_and_the_toned_picture(vit):
-    transfer = make(vit, tiny.settings(seed=3))
-    ground = transfer.method.ground
-    assert transfer.learner.network.inputs == 3 + 8 + 4 + 3 == ground.inputs.shape[1]
-    colours, codes, noise, logits = ground.inputs.split((3, 8, 4, 3), 1)
-    torch.testing.assert_close(colours, 4 * (STRUCTURE[None] - 0.5))
-    assert torch.equal(codes, ground.semantics.codes)
-    assert noise.std().item() == pytest.approx(0.3, rel=0.05)
-    assert noise.mean().item() == pytest.approx(0, abs=0.02)
-    expected = ground.toned.double().clamp(0.02, 0.98)
-    expected = torch.log(expected / (1 - expected))
-    torch.testing.assert_close(logits.double(), expected, atol=1e-5, rtol=1e-5)
-    same, other = (make(vit, tiny.settings(seed=seed)).method.ground.inputs for seed in (3, 4))
-    assert torch.equal(same, ground.inputs)
-    assert not torch.equal(other[:, 11:15], noise)
+def test_without_steps_the_toned_picture_is_the_output(vit):
+    transfer = make(vit, tiny.settings(steps=0))
+    assert list(transfer.steps()) == []
+    assert torch.equal(transfer.output(), transfer.method.first(0, STRUCTURE[None])[0])
 
 
-def test_no_more_than_16_codes_are_given(vit):
-    transfer = make(vit, tiny.settings(meaning={"channels": 20}))
-    assert transfer.method.ground.semantics.codes.shape[1] == 20
-    assert transfer.learner.network.inputs == 3 + 16 + 4 + 3
+def test_the_generator_is_given_addresses_and_detail(vit):
+    method = make(vit).method
+    ours, theirs = find_addresses(STRUCTURE[None], APPEARANCE[None], method.semantics)
+    # Radii of 3, 8 and 24 of 256 pixels, in pictures of 56 and 50.
+    detail = detail_of(STRUCTURE[None], (1, 2, 5), 2e-4)
+    assert torch.equal(method.ground.inputs, torch.cat([ours, detail], 1))
+    lesson = method.ground.lesson
+    assert torch.equal(lesson.picture, APPEARANCE[None])
+    assert torch.equal(lesson.addresses, theirs)
+    assert torch.equal(lesson.detail, detail_of(APPEARANCE[None], (1, 2, 5), 2e-4))
+    assert torch.equal(lesson.foreign, detail)
 
 
 # The sum.
@@ -97,9 +104,9 @@ def patches(vit: FrozenViT, twin: Transfer, look: Look, part: Tensor, seen) -> t
     """The terms on tokens and on their colours, token by token in float64."""
     ground = twin.method.ground
     theirs = vit(twin.appearance, tokens=[1, 2, 3], **SIDES)
-    likeness = ground.semantics.likeness.double()[look.patches]
+    likeness = twin.method.semantics.likeness.double()[look.patches]
     counts = ground.counts.double()[look.patches]
-    wants = torch.softmax(ground.semantics.likeness.double() / 0.07, 1)[look.patches]
+    wants = torch.softmax(twin.method.semantics.likeness.double() / 0.07, 1)[look.patches]
     mass = (counts[:, None] * wants).sum(0)
     ours, others = (
         F.adaptive_avg_pool2d(image.double(), grid)[0].flatten(1).T
@@ -128,19 +135,11 @@ def patches(vit: FrozenViT, twin: Transfer, look: Look, part: Tensor, seen) -> t
     return nearest, colour
 
 
-def finished(transfer: Transfer) -> Tensor:
-    """The toned picture, and of what was painted over it the light, and texture where it is free."""
-    ground = transfer.method.ground
-    change = transfer.learner.network(ground.inputs) - ground.toned.clamp(0.02, 0.98)
-    light = applied(Light(transfer.structure).maps(change), transfer.structure)
-    texture = ground.freedom * (change - light)
-    return (ground.toned + light + texture).clamp(0, 1)
-
-
 def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, float]:
     """Each term put together anew from what the twin of a loop paints, in a look."""
-    ground = twin.method.ground
-    output = finished(twin)
+    ground, network = twin.method.ground, twin.learner.network
+    given, wanted = ground.lesson.draw(twin.random)
+    output = network(ground.inputs)
     part = output[:, :, look.view.top :, look.view.left :]
     part = part.flip(-1) if look.view.flip else part
     seen = vit(part, **KINDS, short_side=look.short_side, long_side=1344)
@@ -157,8 +156,6 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
     between = squares(similarity(ours.keys[4]), similarity(resized.keys[4]))
     nearest, colour = patches(vit, twin, look, part, seen)
     edges = objective.edge_term(output, twin.structure, ground.outlines, 1)
-    change = (output - ground.toned).double()
-    down, right = change[:, :, 1:] - change[:, :, :-1], change[..., 1:] - change[..., :-1]
     return {
         "appearance": 3.0 * sum(cls) / 4,
         "structure": 1.5 * apart / between,
@@ -167,7 +164,7 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
         "edges": 1.0 * edges.item(),
         "gamut": 10.0 * gamut_term(output, gamut_of(twin.appearance)).item(),
         "palette": 5.0 * palette_term(output, ground.palettes).item(),
-        "change": 3.0 * (down.abs().mean() + right.abs().mean()).item(),
+        "identity": 10.0 * (network(given) - wanted).double().abs().mean().item(),
     }
 
 
@@ -176,11 +173,16 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
 def test_the_sum_of_all_terms_in_the_same_look(vit):
     transfer, twin = stirred(make(vit)), stirred(make(vit))
     mirrored = set()
-    for step in (0, 1, 2, 3, 4, 5):
+    for step in (1, 2, 3, 4, 5, 4, 3, 2):
         transfer.step = step
+        state = transfer.random.get_state()
         losses = transfer.losses()
+        # The lesson is drawn before the look.
+        twin.random.set_state(state)
+        twin.method.ground.lesson.draw(twin.random)
         look = twin.method.draw(step)
         mirrored.add(look.view.flip)
+        twin.random.set_state(state)
         expected = expected_terms(vit, twin, look)
         assert losses.keys() == {*expected, "total"}
         for name, value in expected.items():
@@ -190,30 +192,36 @@ def test_the_sum_of_all_terms_in_the_same_look(vit):
     assert mirrored == {False, True}
 
 
-def test_terms_are_calibrated(vit, monkeypatch):
+def test_terms_are_calibrated(vit):
     """The structure image left as it is has the whole difference in look, and none in structure."""
-    transfer = make(vit)
-    monkeypatch.setattr(transfer.method, "finished", lambda painted: painted)
-    losses = transfer.method.losses(5, lambda _inputs: [transfer.structure])
-    assert losses["structure"].item() < 1e-9
-    assert losses["edges"].item() < 1e-2
-    looks = [
-        transfer.method.losses(5, lambda _inputs: [transfer.structure])["appearance"].item() / 3
-        for _ in range(5)
-    ]
+    method = make(vit).method
+
+    def losses() -> dict[str, Tensor]:
+        def paint(inputs: list[Tensor]) -> list[Tensor]:
+            whole = inputs[0] is method.ground.inputs
+            return [method.structure if whole else torch.zeros(1, 3, *inputs[0].shape[-2:])]
+
+        return method.losses(5, paint)
+
+    assert losses()["structure"].item() < 1e-9
+    assert losses()["edges"].item() < 1e-2
+    looks = [losses()["appearance"].item() / 3 for _ in range(5)]
     assert 0.5 < sum(looks) / 5 < 2
 
 
 def test_every_term_of_the_method_is_summed(vit):
-    assert make(vit).losses().keys() == {*PAINTING_TERMS, "total"}
+    transfer = make(vit)
+    transfer.step = 1
+    assert transfer.losses().keys() == {*PAINTING_TERMS, "total"}
 
 
 @pytest.mark.parametrize("name", PAINTING_TERMS)
 def test_any_term_can_stand_alone_and_be_left_out(vit, name):
     """What has no weight is told as 0."""
     for alone in (True, False):
+        # The output is seen from the first step on.
         weights = {term: 2.5 * ((term == name) == alone) for term in PAINTING_TERMS}
-        transfer = stirred(make(vit, tiny.settings(steps=2, objective=weights)))
+        transfer = stirred(make(vit, tiny.settings(steps=2, seen={"since": 0}, objective=weights)))
         before = [weight.detach().clone() for weight in transfer.learner.network.parameters()]
         for step in transfer.steps():
             for term, weight in weights.items():
@@ -227,7 +235,7 @@ def test_any_term_can_stand_alone_and_be_left_out(vit, name):
 
 def test_without_weights_nothing_moves(vit):
     weights = dict.fromkeys(PAINTING_TERMS, 0.0)
-    transfer = stirred(make(vit, tiny.settings(steps=2, objective=weights)))
+    transfer = stirred(make(vit, tiny.settings(steps=2, seen={"since": 0}, objective=weights)))
     before = transfer.learner.network.colours.weight.detach().clone()
     assert [step.losses["total"].item() for step in transfer.steps()] == [0, 0]
     torch.testing.assert_close(transfer.learner.network.colours.weight, before)
@@ -259,8 +267,9 @@ def test_a_few_steps_lower_the_sum(vit):
 def test_the_output_is_seen_coarsely_first(vit, until, coarse):
     sides = {"short_side": 84, "coarse_short_side": 42, "until": until}
     method = make(vit, tiny.settings(steps=10, seen=sides)).method
-    assert method.kind(0) == f"seen at {42 if coarse else 84} px"
-    for step in range(10):
+    assert method.alone == 2
+    assert [method.kind(step) for step in (0, 1)] == ["lesson"] * 2
+    for step in range(2, 10):
         expected = {28, 42} if step < coarse else {70, 84}
         assert {method.draw(step).short_side for _ in range(5)} <= expected
         assert method.kind(step) == f"seen at {min(84, 42 if step < coarse else 84)} px"
@@ -295,11 +304,12 @@ def test_a_step_is_one_pass_and_nothing_is_described_twice(vit):
     painted: list[int] = []
     transfer.learner.network.register_forward_hook(lambda _m, x, _o: painted.append(len(x[0])))
     with_gradient, without = seen(transfer)
-    assert painted == [1] * 6
-    assert with_gradient == [1, 0] * 6
-    # Twelve looks when the first is drawn, of each size, and once what both pictures show: the
-    # structure image, the appearance image, that at the other's size, and its tokens.
-    assert without == [1] * 16 + [0] * 4 + [1] * 12 + [0] * 2
+    # The lesson in all steps, and the output in all but the first.
+    assert painted == [1] * 11
+    assert with_gradient == [0] + [1, 0] * 5
+    # Nothing in the first step. Twelve looks when the first is drawn, of each size, and once what both
+    # pictures show: the structure image, the appearance image, that at the other's size, its tokens.
+    assert without == [0] + [1] * 16 + [0] * 4 + [1] * 12 + [0]
 
 
 def test_another_precision_has_its_own_features_but_the_same_ground(vit):
@@ -320,27 +330,38 @@ def test_another_precision_has_its_own_features_but_the_same_ground(vit):
 
 @torch.no_grad()
 def test_a_small_painting_is_delivered_at_the_photograph_s_size(vit):
-    """Enlarged, and the photograph's own detail added through the maps of tones and of light."""
-    transfer = stirred(make(vit, tiny.settings(painted=32, steps=1)))
-    transfer.learner.average = [w.clone() for w in transfer.learner.network.parameters()]
-    assert transfer.structure.shape == (1, 3, 32, 38)
-    assert transfer.picture().shape == (3, 32, 38)
-    torch.testing.assert_close(transfer.picture(), finished(transfer)[0])
-    output = transfer.output()
-    assert output.shape == STRUCTURE.shape
-    ground, large = transfer.method.ground, STRUCTURE[None]
-    change = transfer.learner.network(ground.inputs) - ground.toned.clamp(0.02, 0.98)
-    maps = Light(transfer.structure).maps(change)
-    maps = ground.maps + F.interpolate(maps, size=(32, 38), mode="bilinear")
-    plain, small = (
-        F.interpolate(x, size=(56, 66), mode="bicubic")
-        for x in (finished(transfer), transfer.structure)
-    )
-    added = detail(maps, large - small)
-    torch.testing.assert_close(output, (plain + added)[0].clamp(0, 1))
-    assert added.abs().mean() > 0.005
-    small = F.interpolate(STRUCTURE[None], size=(32, 38), mode="bicubic", antialias=True)
-    torch.testing.assert_close(transfer.structure, small.clamp(0, 1))
+    """Twice as large by the enlarger, beyond that by the photograph's grain."""
+    large = tiny.picture(80, 94, 3), tiny.picture(70, 90, 4)
+    for pair, fine in ((large, (64, 75)), ((STRUCTURE, APPEARANCE), (56, 66))):
+        transfer = stirred(make(vit, tiny.settings(painted=32, steps=1), pair))
+        transfer.learner.average = [w.clone() for w in transfer.learner.network.parameters()]
+        with torch.enable_grad():
+            list(transfer.steps())
+        method, photograph = transfer.method, pair[0][None]
+        small = F.interpolate(photograph, size=fine, mode="bicubic", antialias=True).clamp(0, 1)
+        torch.testing.assert_close(method.large[0], small)
+        picture = transfer.picture()[None]
+        assert picture.shape[-2] == transfer.structure.shape[-2] == 32
+        larger = enlarged(method.enlarger, picture, method.ground.addresses, small)
+        expected = larger if fine == (56, 66) else with_grain(larger, small, photograph)
+        assert torch.equal(transfer.output(), expected[0])
+
+
+def test_the_enlarger_learns_from_the_large_appearance_image_once(vit, monkeypatch):
+    given = []
+
+    def learn(*arguments):
+        given.append(arguments)
+        return learn_enlarging(*arguments)
+
+    monkeypatch.setattr(painting, "learn_enlarging", learn)
+    transfer = make(vit, tiny.settings(painted=32, steps=3))
+    for _ in transfer.steps():
+        transfer.output()
+    ((appearance, addresses, structure, seed, dtype, steps),) = given
+    assert (appearance.shape, structure.shape) == ((1, 3, 60, 50), (1, 3, 56, 66))
+    assert torch.equal(addresses, transfer.method.ground.lesson.addresses)
+    assert (seed, dtype, steps) == (0, torch.float32, 3)
 
 
 def test_a_photograph_smaller_than_the_painting_is_not_enlarged(vit):

@@ -17,7 +17,7 @@ def crossed() -> Semantics:
     codes[..., 8:] = -1
     ours, theirs = torch.tensor([0, 1, 1, 1] * 2), torch.tensor([0, 0, 1, 1] * 2)
     likeness = (ours[:, None] != theirs).float() * 10
-    return Semantics(codes, likeness, (2, 4), (2, 4))
+    return tiny.semantics(codes, likeness, (2, 4), (2, 4))
 
 
 def appearance() -> torch.Tensor:
@@ -62,7 +62,7 @@ def test_a_part_s_colours_come_from_where_it_is_like(monkeypatch):
 def test_a_picture_of_fewer_pixels_than_patches_has_palettes_for_those_it_has():
     codes = torch.randn(1, 8, 2, 3, generator=tiny.generator())
     likeness = torch.randn(48, 12, generator=tiny.generator(1))
-    semantics = Semantics(codes, likeness, (6, 8), (3, 4))
+    semantics = tiny.semantics(codes, likeness, (6, 8), (3, 4))
     found = find_palettes(appearance(), semantics, 0.7, tiny.generator())
     assert 1 <= len(found.weights) <= 6
     assert set(found.pixels.flatten().tolist()) == set(range(6))

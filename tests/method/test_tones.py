@@ -9,13 +9,12 @@ from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import tones
-from splice.method.light import applied
 from splice.method.semantics import Semantics, find_semantics
 from splice.method.settings import Meaning, Tones
+from splice.method.slopes import applied
 from splice.method.tones import (
     bounded,
     find_parts,
-    freedom,
     monge_kantorovich,
     patch_moments,
     soft_parts,
@@ -75,7 +74,7 @@ def test_gains_stay_within_bounds_along_their_own_axes():
 
 
 def semantics(codes: Tensor, likeness: Tensor, grids: tuple[tuple[int, int], tuple[int, int]]):
-    return Semantics(codes, likeness, *grids)
+    return tiny.semantics(codes, likeness, *grids)
 
 
 def test_pixels_belong_to_parts_as_near_as_they_are(monkeypatch):
@@ -166,7 +165,7 @@ def crossed(size: tuple[int, int] = (16, 32)) -> Semantics:
     codes[..., size[1] // 2 :] = -1
     side = torch.tensor([0, 0, 1, 1] * 2)
     likeness = (side[:, None] != side).float() * 10
-    return Semantics(4 * codes, likeness, (2, 4), (2, 4))
+    return tiny.semantics(4 * codes, likeness, (2, 4), (2, 4))
 
 
 def picture(seed: int, contrast: float = 0.1) -> Tensor:
@@ -235,7 +234,7 @@ def test_a_picture_in_its_own_colours_is_itself(radius, monkeypatch):
     image = tiny.picture(24, 32, 1)[None]
     codes = torch.randn(1, 8, 3, 4, generator=tiny.generator()).repeat_interleave(8, 2)
     codes = codes.repeat_interleave(8, 3)
-    own = Semantics(codes, 10 * torch.eye(12), (3, 4), (3, 4))
+    own = tiny.semantics(codes, 10 * torch.eye(12), (3, 4), (3, 4))
     found = toned(image, image, own, Tones(parts=5))
     torch.testing.assert_close(found, image, atol=2e-3, rtol=0)
 
@@ -248,7 +247,7 @@ def vit() -> FrozenViT:
 def test_a_picture_like_itself_hardly_changes(vit):
     """As the transformer sees it: a patch has likely neighbours, and parts end within patches."""
     image = tiny.picture(70, 84, 1)[None]
-    found = find_semantics(vit, image, image, Meaning(short_side=70, channels=8, radius=2))
+    found = find_semantics(vit, image, image, image, Meaning(short_side=70, channels=8, radius=2))
     result = toned(image, image, found, Tones(parts=6))
     other = toned(image, 1 - image, found, Tones(parts=6))
     assert (result - image).abs().mean() < 0.05
@@ -257,7 +256,7 @@ def test_a_picture_like_itself_hardly_changes(vit):
 
 def test_tones_are_the_seeds(vit):
     pair = tiny.picture(56, 66, 1)[None], tiny.picture(60, 50, 2)[None]
-    found = find_semantics(vit, *pair, Meaning(short_side=56, channels=8, radius=2))
+    found = find_semantics(vit, *pair, pair[0], Meaning(short_side=56, channels=8, radius=2))
     settings = Tones(parts=6)
     first, same, other = (toned(*pair, found, settings, seed) for seed in (1, 1, 2))
     assert torch.equal(first, same)
@@ -267,55 +266,11 @@ def test_tones_are_the_seeds(vit):
     assert float(first.max()) <= 1
 
 
-# Where texture is lacking.
-
-
-def test_places_and_sources_are_shares():
-    parts = find_parts(crossed(), Tones(parts=2, softness=0.3))
-    assert parts.places.shape == parts.sources.shape == (2, 8)
-    for shares in (parts.places, parts.sources):
-        torch.testing.assert_close(shares.sum(1), torch.ones(2))
-    left, right = sorted(parts.places.tolist(), reverse=True)
-    np.testing.assert_allclose(left, [0.25, 0.25, 0, 0] * 2, atol=1e-4)
-    np.testing.assert_allclose(right, [0, 0, 0.25, 0.25] * 2, atol=1e-4)
-
-
-def loop_variance(image: Tensor, grid: tuple[int, int]) -> np.ndarray:
-    """The variance of the pixels of the three by three patches around each, the sum of channels."""
-    pixels, found = image[0].double().numpy(), np.empty(grid)
-    for row, column in np.ndindex(*grid):
-        rows = slice(8 * max(0, row - 1), 8 * (row + 2))
-        around = pixels[:, rows, 8 * max(0, column - 1) : 8 * (column + 2)]
-        found[row, column] = around.var((1, 2)).sum()
-    return found.flatten()
-
-
-def test_texture_is_free_as_far_as_the_other_part_has_more_of_it():
-    """Deviations of windows from pixels in a loop, parts and their sources one by one."""
-    appearance = picture(2, 0.12)
-    appearance[..., 16:] = 0.5
-    structure = picture(1, 0.03)
-    found = semantics(
-        torch.randn(1, 8, 16, 32, generator=tiny.generator()),
-        torch.randn(8, 8, generator=tiny.generator(1)),
-        ((2, 4), (2, 4)),
-    )
-    parts = find_parts(found, Tones(parts=4, temperature=0.3))
-    there, here = loop_variance(appearance, (2, 4)), loop_variance(structure, (2, 4))
-    members = parts.members[0].double().numpy()
-    expected = np.zeros((16, 32))
-    for own, source, member in zip(parts.places, parts.sources, members, strict=True):
-        more = np.sqrt(source.double().numpy() @ there) - np.sqrt(own.double().numpy() @ here)
-        expected += min(max((more - 0.06) / 0.09, 0), 1) * member
-    result = freedom(appearance, structure, found, parts)
-    assert result.shape == (1, 1, 16, 32)
-    np.testing.assert_allclose(result[0, 0].numpy(), expected, atol=1e-3)
-    assert 0.1 < expected.mean() < 0.9
-    assert freedom(structure, appearance, found, parts).max() < expected.min()
-
-
-def test_texture_is_free_nowhere_in_a_picture_of_its_own_look():
-    image = picture(1)
-    found = semantics(4 * crossed().codes, 100 * torch.eye(8), ((2, 4), (2, 4)))
-    parts = find_parts(found, Tones(parts=2, softness=0.3))
-    assert torch.equal(freedom(image, image, found, parts), torch.zeros(1, 1, 16, 32))
+def test_sources_are_shares():
+    """Of the patches that mean the same: the left half's are those of the other's right half."""
+    sources = find_parts(crossed(), Tones(parts=2, softness=0.3)).sources
+    assert sources.shape == (2, 8)
+    torch.testing.assert_close(sources.sum(1), torch.ones(2))
+    left, right = sorted(sources.tolist())
+    np.testing.assert_allclose(left, [0, 0, 0.25, 0.25] * 2, atol=1e-4)
+    np.testing.assert_allclose(right, [0.25, 0.25, 0, 0] * 2, atol=1e-4)

@@ -58,7 +58,9 @@ def test_records_of_steps(vit, settings):
     if settings is tiny.settings:
         terms = set(PAINTING_TERMS)
     for step in steps:
-        assert step.losses.keys() == {*terms, "total"}
+        # In the first quarter of the default's steps there is only the lesson.
+        lesson = settings is tiny.settings and step.step == 1
+        assert step.losses.keys() == ({"identity", "total"} if lesson else {*terms, "total"})
         parts = [value.item() for name, value in step.losses.items() if name != "total"]
         assert step.losses["total"].item() == pytest.approx(sum(parts), rel=1e-6)
         assert not any(value.requires_grad for value in step.losses.values())
@@ -82,10 +84,10 @@ def test_the_picture_is_the_average_s_and_changes_nothing(vit, settings):
     network = transfer.learner.network
     given = STRUCTURE[None] if settings is tiny.paper else transfer.method.ground.inputs
     with torch.no_grad():
-        live = transfer.method.finished(network(given))[0]
+        live = network(given)[0]
         for weight, average in zip(network.parameters(), transfer.learner.average, strict=True):
             weight.copy_(average)
-        expected = transfer.method.finished(network(given))[0]
+        expected = network(given)[0]
     torch.testing.assert_close(picture, expected)
     assert (picture - live).abs().max() > 1e-4
 

@@ -1,0 +1,70 @@
+"""What the generator is shown of the appearance image."""
+
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+
+from splice.method import lesson
+from splice.method.lesson import Lesson
+
+PICTURE = tiny.picture(30, 40, 1)[None]
+ADDRESSES = torch.randn(1, 4, 30, 40, generator=tiny.generator(2))
+DETAIL = torch.randn(1, 2, 30, 40, generator=tiny.generator(3))
+FOREIGN = 50 + torch.randn(1, 2, 20, 25, generator=tiny.generator(4))
+
+
+def make() -> Lesson:
+    return Lesson(PICTURE, ADDRESSES, DETAIL, FOREIGN)
+
+
+def test_it_is_the_picture_at_some_size_perhaps_mirrored(monkeypatch):
+    monkeypatch.setattr(lesson, "NOISE", 0.0)
+    monkeypatch.setattr(lesson, "FOREIGN", 0.0)
+    random, turned, heights = tiny.generator(), set(), set()
+    everything = torch.cat([ADDRESSES, DETAIL, PICTURE], 1)
+    for _ in range(40):
+        given, wanted = make().draw(random)
+        found = torch.cat([given, wanted], 1)
+        height, width = found.shape[-2:]
+        assert 21 <= height <= 39 and abs(width / height - 4 / 3) < 0.08
+        whole = F.interpolate(everything, size=(height, width), mode="bilinear", antialias=True)
+        plain, mirror = ((found - x).abs().max().item() for x in (whole, whole.flip(-1)))
+        assert min(plain, mirror) < 1e-5 < max(plain, mirror)
+        turned.add(plain < mirror)
+        heights.add(height)
+    assert turned == {False, True}
+    assert len(heights) > 10
+
+
+def test_noise_is_added_to_all_that_is_given_and_to_nothing_else(monkeypatch):
+    monkeypatch.setattr(lesson, "FOREIGN", 0.0)
+    monkeypatch.setattr(lesson, "SIZES", (1.0, 1.0))
+    monkeypatch.setattr(lesson, "NOISE", 0.5)
+    given, wanted = make().draw(tiny.generator())
+    plain = torch.cat([ADDRESSES, DETAIL], 1)
+    mirrored = bool((wanted - PICTURE).abs().max() > 1e-5)
+    noise = given - (plain.flip(-1) if mirrored else plain)
+    assert noise.std().item() == pytest.approx(0.5, rel=0.05)
+    assert noise.mean().item() == pytest.approx(0, abs=0.02)
+    torch.testing.assert_close(wanted, PICTURE.flip(-1) if mirrored else PICTURE)
+
+
+def test_foreign_detail_is_added_to_the_own_with_some_strength(monkeypatch):
+    """The structure image's lies around 50 here, the own around 0."""
+    monkeypatch.setattr(lesson, "NOISE", 0.0)
+    random, means = tiny.generator(), []
+    for _ in range(200):
+        given, _ = make().draw(random)
+        assert given[:, :4].abs().max() < 6
+        means.append(given[:, 4:].mean().item())
+    foreign = [mean for mean in means if mean > 1]
+    assert 70 < len(foreign) < 130
+    assert max(foreign) < 51
+    assert sum(foreign) / len(foreign) == pytest.approx(25, abs=4)
+
+
+def test_the_same_state_draws_the_same():
+    first, same, other = (make().draw(tiny.generator(seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not (first[0].shape == other[0].shape and torch.equal(first[0], other[0]))
