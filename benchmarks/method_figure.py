@@ -1,6 +1,6 @@
 """The figure of docs/method.md: one pair on its way through the method.
 
-    python benchmarks/method_figure.py --pair datasets/samples/mountains --steps 300
+    python benchmarks/method_figure.py --pair datasets/samples/mountains --steps 400
 
 Paints the pair with the preset `default`. Side by side stand the structure image, the appearance image,
 the toned picture, the painting at its own size, and the output.
@@ -36,7 +36,7 @@ class Options:
     output: Path = Path("docs/images/method.png")
     """The figure."""
 
-    steps: int = 300
+    steps: int = 400
     """Of the painting."""
 
 
@@ -51,8 +51,9 @@ def main(options: Options) -> None:
         print(f"\rstep {step.step} of {step.steps}", end="", flush=True)
     print()
     assert isinstance(transfer.method, Painting)
-    toned = transfer.method.ground.toned[0]
-    shown = [structure, appearance, toned, transfer.picture(), transfer.output()]
+    toned = transfer.method.first(0, transfer.structure)
+    assert toned is not None
+    shown = [structure, appearance, toned[0], transfer.picture(), transfer.output()]
     cells = [_scaled(to_pil(each.detach().cpu())) for each in shown]
     labels = ("structure", "appearance", "tones", "painting", "output")
     labelled_grid([cells], labels).save(options.output)

@@ -223,7 +223,7 @@ class Settings(Section):
     )
     method: Literal["painting", "paper"] = Field(
         default="painting",
-        description="paint the toned structure image over as a whole, or the published method",
+        description="paint from meaning and detail, seen as a whole, or the published method",
     )
     size: Size = Field(
         default=MAX_SIZE, description="short side of the output, at most the structure image's"
@@ -256,11 +256,11 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _has_its_terms(self) -> "Settings":
-        terms = PAPER_TERMS if self.method == "paper" else PAINTING_TERMS
-        for name in dict.fromkeys(PAPER_TERMS + PAINTING_TERMS):
-            if name not in terms and getattr(self.objective, name):
+        for name in PAINTING_TERMS:
+            absent = self.method == "paper" and name not in PAPER_TERMS
+            if absent and getattr(self.objective, name):
                 raise ValueError(
-                    f"objective.{name} should be 0 with method {self.method}, which has no such term"
+                    f"objective.{name} should be 0 with method paper, which has no such term"
                 )
         return self
 
