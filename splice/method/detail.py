@@ -8,36 +8,48 @@ the one's it can make of the other's.
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from splice.method.objective import brightness
+from splice.pictures.guided_filter import window_functions, window_mean
+
+GUIDES = 3
+"""Channels of addresses that tell what is usual."""
+
+UNLIKE = 0.01
+"""Variance of these channels below which a window is of one kind."""
 
 
 def detail_of(
-    image: Float[Tensor, "1 3 height width"], radii: Sequence[int], faint: float
+    image: Float[Tensor, "1 3 height width"],
+    radii: Sequence[int],
+    faint: float,
+    address: Float[Tensor, "1 channels height width"] | None = None,
 ) -> Float[Tensor, "1 radii height width"]:
-    """Brightness less its mean, over its deviation, in square windows around each pixel.
+    """Brightness less what is usual around, over its deviation, in square windows around each pixel.
+
+    What is usual is the mean of the window, or, where addresses are given, the affine function of
+    their first three channels that is nearest: a dark ridge below a bright sky is then no detail. In
+    another picture the ridge may be the brighter one, and would leave a rim of light.
 
     Args:
         image: in [0, 1].
-        radii: of the windows, in pixels, one map for each; at the border windows are smaller.
+        radii: of the windows, in pixels, one map for each.
         faint: variance that is added to each window's, so that noise does not look like detail.
+        address: of the pixels.
     """
     light = brightness(image)
     maps = []
-    for radius in radii:
-        mean, square = (_mean(x, radius) for x in (light, light * light))
-        maps.append((light - mean) / ((square - mean**2).clamp_min(0) + faint).sqrt())
+    for radius in (min(radius, (min(image.shape[-2:]) - 1) // 2) for radius in radii):
+        if address is None or radius == 0:
+            rest = light - window_mean(light, radius)
+        else:
+            guide = address[:, :GUIDES]
+            offset, slopes = window_functions(light, guide, radius, UNLIKE)
+            rest = light - offset - (torch.cat(slopes, 1) * guide).sum(1, keepdim=True)
+        maps.append(rest / (window_mean(rest * rest, radius) + faint).sqrt())
     return torch.cat(maps, 1)
-
-
-def _mean(x: Tensor, radius: int) -> Tensor:
-    """Of the pixels of a window that are inside, rows first."""
-    side = 2 * radius + 1
-    x = F.avg_pool2d(x, (1, side), 1, (0, radius), count_include_pad=False)
-    return F.avg_pool2d(x, (side, 1), 1, (radius, 0), count_include_pad=False)
 
 
 def foreign_detail(

@@ -70,8 +70,8 @@ def find_ground(
     palettes = find_palettes(appearance, semantics, settings.objective.evenness, random)
     ours, theirs = find_addresses(structure, appearance, semantics)
     detail, their_detail = (
-        detail_of(image, [scaled(radius, image) for radius in DETAIL_RADII], FAINT)
-        for image in (structure, appearance)
+        detail_of(image, [scaled(radius, image) for radius in DETAIL_RADII], FAINT, address)
+        for image, address in ((structure, ours), (appearance, theirs))
     )
     return Ground(
         ours,

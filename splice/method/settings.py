@@ -168,14 +168,14 @@ class Objective(Section):
     appearance: Weight = Field(default=3.0, description="[CLS] tokens of the appearance image")
     structure: Weight = Field(default=1.5, description="self-similarity of the structure image")
     identity: Weight = Field(
-        default=10.0,
+        default=20.0,
         description="the appearance image, painted from its own meaning (paper: its keys)",
     )
     nearest: Weight = Field(
         default=5.0, description="patch tokens, each like the nearest of the appearance image's"
     )
     colour: Weight = Field(default=2.0, description="mean colours of the patches matched so")
-    edges: Weight = Field(default=3.0, description="outlines of the structure image")
+    edges: Weight = Field(default=2.0, description="outlines of the structure image")
     gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
     palette: Weight = Field(default=2.5, description="colours of each part, as often as they occur")
     cls_depths: Depths = Field(
@@ -236,7 +236,7 @@ class Settings(Section):
         "of it in the hand of the appearance image and with the photograph's own detail",
     )
     steps: int = Field(
-        default=400, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+        default=250, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")

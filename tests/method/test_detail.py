@@ -8,19 +8,60 @@ import torch
 from splice.method.detail import detail_of, foreign_detail
 
 
-@pytest.mark.parametrize("radius", [1, 2, 9])
-def test_detail_is_the_brightness_in_its_window_in_a_loop(radius):
+def windows(image: np.ndarray, radius: int) -> np.ndarray:
+    """All windows of a picture that is mirrored at its border: rows, columns, pixels, channels."""
+    padded = np.pad(image, ((radius, radius), (radius, radius), (0, 0)), "reflect")
+    side = 2 * radius + 1
+    view = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (0, 1))
+    return view.reshape(*image.shape[:2], image.shape[2], -1).swapaxes(2, 3)
+
+
+def usual(light: np.ndarray, guide: np.ndarray | None, radius: int) -> np.ndarray:
+    """The mean, or the ridge regression on the guide in every window, then the mean of windows."""
+    if guide is None:
+        return windows(light, radius).mean(2)[..., 0]
+    found = np.empty((*light.shape[:2], 4))
+    x, y = windows(guide, radius), windows(light, radius)
+    for row, column in np.ndindex(*light.shape[:2]):
+        a, b = x[row, column], y[row, column][:, 0]
+        covariance = np.cov(a.T, bias=True) + 0.01 * np.eye(3)
+        slope = np.linalg.solve(covariance, ((a - a.mean(0)) * (b - b.mean())[:, None]).mean(0))
+        found[row, column] = [*slope, b.mean() - a.mean(0) @ slope]
+    found = windows(found, radius).mean(2)
+    return (found[..., :3] * guide).sum(-1) + found[..., 3]
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+@pytest.mark.parametrize("guided", [False, True])
+def test_detail_is_what_is_unusual_in_a_loop(radius, guided):
     image = tiny.picture(9, 12, 1)[None]
-    light = np.tensordot([0.299, 0.587, 0.114], image[0].double().numpy(), 1)
-    expected = np.empty((9, 12))
-    for row, column in np.ndindex(9, 12):
-        around = light[
-            max(0, row - radius) : row + radius + 1, max(0, column - radius) : column + radius + 1
-        ]
-        expected[row, column] = (light[row, column] - around.mean()) / np.sqrt(around.var() + 1e-3)
-    found = detail_of(image, [radius], 1e-3)
+    address = torch.randn(1, 5, 9, 12, generator=tiny.generator(2)) if guided else None
+    light = np.tensordot([0.299, 0.587, 0.114], image[0].double().numpy(), 1)[..., None]
+    guide = None if address is None else address[0, :3].permute(1, 2, 0).double().numpy()
+    rest = light[..., 0] - usual(light, guide, radius)
+    spread = windows(np.square(rest)[..., None], radius).mean(2)[..., 0]
+    found = detail_of(image, [radius], 1e-3, address)
     assert found.shape == (1, 1, 9, 12)
-    np.testing.assert_allclose(found[0, 0].numpy(), expected, atol=2e-4)
+    np.testing.assert_allclose(found[0, 0].numpy(), rest / np.sqrt(spread + 1e-3), atol=5e-4)
+
+
+def test_where_meaning_changes_brightness_may_change_without_being_detail():
+    """A bright sky over a dark hill, of which the addresses know."""
+    sky = torch.zeros(1, 1, 24, 24)
+    sky[..., :11, :] = 1
+    image = (0.2 + 0.6 * sky).expand(1, 3, 24, 24)
+    address = torch.cat([4 * sky, torch.zeros(1, 4, 24, 24)], 1)
+    plain, known = (detail_of(image, [4], 1e-3, each).abs().max() for each in (None, address))
+    assert plain > 0.9
+    assert known < 0.1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (2, 3), (4, 9)])
+def test_the_smallest_pictures_have_detail(size):
+    image = tiny.picture(*size)[None]
+    found = detail_of(image, (3, 24), 1e-3, torch.ones(1, 4, *size))
+    assert found.shape == (1, 2, *size)
+    assert bool(torch.isfinite(found).all())
 
 
 def test_there_is_one_map_for_each_radius():
