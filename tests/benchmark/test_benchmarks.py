@@ -227,12 +227,16 @@ def test_a_whole_view_costs_the_literal_loop_what_the_entire_pair_does(paper):
 
 
 def test_kinds_cover_every_step_once():
-    """The transformer sees coarsely in the first part of a run."""
-    transfer = _transfer(steps=20, seen={"until": 0.35})
+    """The generator learns alone first; then the transformer sees coarsely for some steps."""
+    transfer = _transfer(steps=20, seen={"since": 0.1, "until": 0.35})
     kinds = {kind.name: kind.steps for kind in kinds_of(transfer)}
-    assert kinds == {"seen at 42 px": list(range(7)), "seen at 56 px": list(range(7, 20))}
+    assert kinds == {
+        "lesson": [0, 1],
+        "seen at 42 px": list(range(2, 7)),
+        "seen at 56 px": list(range(7, 20)),
+    }
     assert transfer.step == 0
-    alike = _transfer(steps=20, seen={"until": 0.0})
+    alike = _transfer(steps=20, seen={"since": 0.0, "until": 0.0})
     assert [kind.steps for kind in kinds_of(alike)] == [list(range(20))]
     assert kinds_of(_transfer(steps=0)) == []
 
@@ -280,10 +284,11 @@ BACKWARD = ["terms_backward", "vit_backward", "terms_backward", "generator_backw
 
 def test_parts_of_a_step_follow_each_other(monkeypatch):
     """Nothing is seen without gradient: what is wanted was found before."""
-    order = _sequence(_transfer(), 1, monkeypatch)
+    order = _sequence(_transfer(seen={"since": 0}), 1, monkeypatch)
     assert order == [
-        *("terms_forward", "views", "terms_forward"),
-        *("generator_forward", "terms_forward", "vit_forward", "terms_forward"),
+        # The lesson, then the output.
+        *("terms_forward", "generator_forward", "terms_forward", "generator_forward"),
+        *("terms_forward", "views", "terms_forward", "vit_forward", "terms_forward"),
         *BACKWARD,
     ]
 
@@ -316,14 +321,18 @@ def test_watching_leaves_no_trace(monkeypatch):
 
 
 def test_calls_are_those_with_gradient(monkeypatch):
-    transfer = _transfer()
+    transfer = _transfer(seen={"since": 0})
     next(transfer.steps())
     drawn = _drawn(transfer, monkeypatch)
     with recorded_calls(transfer) as calls:
         next(transfer.steps())
     [look] = drawn
-    # Structure image, 8 codes, 4 channels of noise, toned picture; of the whole picture at once.
-    assert [call.shape for call in calls.generator] == [(1, 3 + 8 + 4 + 3, 64, 96)]
+    # Addresses and three maps of detail, of the appearance image at some size and of the whole picture.
+    lesson, output = (call.shape for call in calls.generator)
+    height, width = transfer.structure.shape[-2:]
+    channels = transfer.method.ground.addresses.shape[1] + 3
+    assert output == (1, channels, height, width)
+    assert lesson[:2] == (1, channels)
     assert [call.shape for call in calls.vit] == [(1, 3, look.view.height, look.view.width)]
     wanted = calls.vit[0].wanted
     assert wanted["short_side"] == look.short_side

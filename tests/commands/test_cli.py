@@ -119,10 +119,6 @@ def test_a_truncated_picture(small, tmp_path):
         (["--precision", "double"], ["--precision", "double", "fp32"]),
         (["--painted", "8"], ["--painted", "8", "32"]),
         (["--objective.nearest", "-1"], ["--objective.nearest", "-1", "0"]),
-        (
-            ["--objective.identity", "1"],
-            ["--objective.identity cannot be 1", "should be 0 with method painting"],
-        ),
         (["--method", "paper"], ["by default", "should be 0 with method paper"]),
         (["--short-side", "64"], ["--short-side", "--help"]),  # there are two
         (["--views.pool", "3"], ["--views.pool", "--help"]),
