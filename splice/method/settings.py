@@ -116,7 +116,7 @@ class Meaning(Section):
 
 
 class Tones(Section):
-    """The tone map that the generator paints over."""
+    """The tone map, which is the first picture."""
 
     parts: int = Field(default=48, ge=1, le=256, description="parts, each with a map of its own")
     softness: float = Field(
@@ -141,12 +141,12 @@ class Seen(Section):
         default=224, ge=32, le=1024, description="short side before, in pixels"
     )
     since: Fraction = Field(
-        default=0.25,
+        default=0.4,
         description="share of the steps in which the output is not seen yet: the generator learns to "
         "paint the appearance image",
     )
     until: Fraction = Field(
-        default=0.78, description="share of the steps after which it is seen at the full short side"
+        default=0.82, description="share of the steps after which it is seen at the full short side"
     )
 
 
@@ -168,14 +168,14 @@ class Objective(Section):
     appearance: Weight = Field(default=3.0, description="[CLS] tokens of the appearance image")
     structure: Weight = Field(default=1.5, description="self-similarity of the structure image")
     identity: Weight = Field(
-        default=20.0,
+        default=10.0,
         description="the appearance image, painted from its own meaning (paper: its keys)",
     )
     nearest: Weight = Field(
         default=5.0, description="patch tokens, each like the nearest of the appearance image's"
     )
     colour: Weight = Field(default=2.0, description="mean colours of the patches matched so")
-    edges: Weight = Field(default=2.0, description="outlines of the structure image")
+    edges: Weight = Field(default=1.5, description="outlines of the structure image")
     gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
     palette: Weight = Field(default=2.5, description="colours of each part, as often as they occur")
     cls_depths: Depths = Field(
@@ -194,7 +194,7 @@ class Optimiser(Section):
 
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
     schedule: Schedule = Field(
-        default=((0.0, 0.1), (0.02, 1.0), (0.25, 1.0), (0.26, 0.5), (0.7, 0.5), (1.0, 0.03)),
+        default=((0.0, 0.1), (0.02, 1.0), (0.4, 1.0), (0.41, 0.5), (0.76, 0.5), (1.0, 0.03)),
         description="factors of the step size over the run",
     )
     beta1: float = Field(default=0.5, ge=0, lt=1, description="decay of the gradient's mean")

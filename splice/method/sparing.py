@@ -4,6 +4,7 @@ import gc
 
 import torch
 
+from splice.method.lesson import SIZES
 from splice.method.settings import Settings
 
 SPARED_PIXELS = 1024**2
@@ -43,9 +44,13 @@ def painted_sides(
 
 
 def learnt_pixels(height: float | int, width: float | int, settings: Settings) -> float | int:
-    """Pixels that a step learns from, at most: the published method's crop and the entire picture."""
+    """Pixels that a step learns from, at most: the entire picture, and what is learnt beside it.
+
+    The published method's crop, or the lesson: about as large a picture, enlarged.
+    """
     entire = height * width
-    return entire + min(height, width) ** 2 if settings.method == "paper" else entire
+    lesson = entire * SIZES[1] ** 2
+    return entire + (min(height, width) ** 2 if settings.method == "paper" else lesson)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ from splice.method.sparing import (
     painted_sides,
 )
 
-FIXED_BYTES = 1_950_000_000
+FIXED_BYTES = 1_400_000_000
 """What a run takes whatever its size: libraries, the backbone and its features."""
 
 BYTES_DELIVERED = 150

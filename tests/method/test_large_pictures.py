@@ -44,14 +44,17 @@ def test_views_of_any_size_show_nearly_all(short, long, seed):
 
 
 @pytest.mark.parametrize("painted", [48, 80])
-def test_steps_learn_from_no_more_pixels_than_are_painted(painted):
+def test_steps_learn_from_about_as_many_pixels_as_are_painted(painted):
     transfer = make(tiny.settings(painted=painted, steps=2))
     seen = []
     transfer.learner.network.register_forward_hook(
         lambda _network, inputs, _output: seen.append(tuple(inputs[0].shape[-2:]))
     )
     assert not any(step.skipped for step in transfer.steps())
-    assert seen == [(painted, painted * 150 // 120)] * 2
+    assert seen[1::2] == [(painted, painted * 150 // 120)] * 2
+    for height, width in seen[::2]:  # the lesson
+        assert 0.69 < height / (painted * 130 / 110) < 1.31
+        assert 0.69 < width / painted < 1.31
     assert transfer.output().shape == PAIR[0].shape
 
 
@@ -69,7 +72,7 @@ def test_the_picture_in_bands_is_the_picture_in_one_piece(settings):
     with torch.no_grad(), transfer.learner.averaged():
         expected = transfer.learner.network(inputs)[0]
     assert (picture - expected).abs().max() < 1e-4
-    assert expected.std() > 0.005
+    assert expected.std() > 0.001
     # No row differs more than others do: a seam would.
     by_row = (picture - expected).abs().mean((0, 2))
     assert by_row.max() < 1e-5
@@ -92,7 +95,8 @@ def test_above_what_is_painted_memory_grows_with_what_is_delivered_alone():
     small, large = (memory.needed_memory(*size, settings) for size in sizes)
     grown = memory.BYTES_DELIVERED * (2160 * 2880 - 1620 * 2160)
     assert large - small == pytest.approx(grown, rel=1e-6)
-    learnt = memory.BYTES_LEARNT * 256 * 256 * 4 / 3
+    # The picture, and the appearance image at up to 1.3 times its size.
+    learnt = memory.BYTES_LEARNT * 256 * 256 * 4 / 3 * (1 + 1.3**2)
     fixed = memory.FIXED_BYTES + memory.BYTES_DELIVERED * 1620 * 2160
     assert small == pytest.approx(fixed + learnt, rel=1e-6)
     of_16_gib = 0.8 * 16 * 2**30
