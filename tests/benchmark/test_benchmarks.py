@@ -399,7 +399,7 @@ def test_operations_of_the_generator_are_what_its_convolutions_take():
 
 @pytest.mark.slow
 def test_a_measurement_adds_up():
-    transfer = _transfer(steps=4)
+    transfer = _transfer(steps=4, seen={"until": 0.6})
     model = tiny.standard().requires_grad_(False)
 
     def literal() -> LiteralLoop:
@@ -413,7 +413,8 @@ def test_a_measurement_adds_up():
     assert sum(kind["steps"] for kind in found.kinds) == 4
     mean = sum(kind["steps"] * kind["step_seconds"] for kind in found.kinds) / 4
     assert found.step_seconds == pytest.approx(mean)
-    assert [kind["name"] for kind in found.kinds] == ["seen at 42 px", "seen at 56 px"]
+    kinds = ["lesson", "seen at 42 px", "seen at 56 px"]
+    assert [kind["name"] for kind in found.kinds] == kinds
     floor = sum(kind["steps"] * kind["floor_seconds"] for kind in found.kinds) / 4
     assert found.floor_seconds == pytest.approx(floor)
     assert found.output == (96, 64)

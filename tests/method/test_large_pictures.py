@@ -122,7 +122,7 @@ def test_large_paintings_spare_memory_from_the_first_step_on(monkeypatch):
     assert transfer.full_vit.sparing
     assert transfer.method.vit.sparing
     assert [step.note for step in transfer.steps()] == ["", ""]
-    assert not make(tiny.settings(painted=90)).sparing, "it learns from 90 × 113 pixels"
+    assert not make(tiny.settings(painted=50)).sparing, "50 × 63 pixels, and a lesson"
     assert make(tiny.paper(painted=90)).sparing
     # A view and the entire picture count together.
     monkeypatch.setattr(sparing, "SPARED_PIXELS", 120 * 150 + 120**2 - 1)
