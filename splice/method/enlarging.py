@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from splice.method.addresses import Address
 from splice.method.detail import detail_of, foreign_detail
+from splice.method.views import View
 
 TIMES = 2
 """How many times larger."""
@@ -96,7 +97,7 @@ def learn_enlarging(
     random = torch.Generator().manual_seed(seed)
     device, size = appearance.device.type, appearance.shape[-2:]
     enlarger = Enlarger(random).to(appearance.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    codes = _enlarged(addresses[:, :CODES], size, "bilinear")
+    codes = F.interpolate(addresses[:, :CODES], size=size, mode="bilinear")
     details = [detail_of(image, RADII, FAINT) for image in (appearance, structure)]
     softened = [_softened(appearance, addresses.shape[-2:], share) for share in SOFTNESS]
     adam = torch.optim.Adam(enlarger.parameters(), RATE)
@@ -135,8 +136,8 @@ def enlarged(
         photograph: about `TIMES` as large, in [0, 1].
     """
     size = photograph.shape[-2:]
-    picture = _enlarged(painting, size, "bicubic").clamp(0, 1)
-    codes = _enlarged(addresses[:, :CODES], size, "bilinear")
+    picture = F.interpolate(painting, size=size, mode="bicubic").clamp(0, 1)
+    codes = F.interpolate(addresses[:, :CODES], size=size, mode="bilinear")
     return enlarger(picture, codes, detail_of(photograph, RADII, FAINT)).clamp(0, 1)
 
 
@@ -144,17 +145,15 @@ def _softened(image: Tensor, size: tuple[int, ...], share: float) -> Tensor:
     """A picture shrunk to a share of a size, and enlarged to its own again."""
     small = [max(1, round(share * side)) for side in size]
     shrunk = F.interpolate(image, size=small, mode="bicubic", antialias=True)
-    return _enlarged(shrunk, image.shape[-2:], "bicubic").clamp(0, 1)
+    return F.interpolate(shrunk, size=image.shape[-2:], mode="bicubic").clamp(0, 1)
 
 
 def _crop(maps: list[Tensor], size: list[int], random: torch.Generator) -> list[Tensor]:
-    """The same rectangle of each, perhaps mirrored."""
-    height, width = maps[0].shape[-2:]
-    top = int(torch.randint(height - size[0] + 1, (), generator=random))
-    left = int(torch.randint(width - size[1] + 1, (), generator=random))
-    parts = [each[..., top : top + size[0], left : left + size[1]] for each in maps]
-    return [each.flip(-1) for each in parts] if torch.rand((), generator=random) < 0.5 else parts
-
-
-def _enlarged(x: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
-    return F.interpolate(x, size=size, mode=mode)
+    """The same view of each."""
+    top, left = (
+        int(torch.randint(side - part + 1, (), generator=random))
+        for side, part in zip(maps[0].shape[-2:], size, strict=True)
+    )
+    flip = bool(torch.rand((), generator=random) < 0.5)
+    view = View(top, left, size[0], size[1], flip)
+    return [view.cut(each) for each in maps]

@@ -43,9 +43,6 @@ class Semantics:
     tokens: tuple[
         Float[Tensor, "structure_patches token"], Float[Tensor, "appearance_patches token"]
     ]
-    tokens: tuple[
-        Float[Tensor, "structure_patches token"], Float[Tensor, "appearance_patches token"]
-    ]
 
     def patch_codes(self, channels: int) -> Float[Tensor, "structure_patches channels"]:
         """The first channels of the codes, the mean of each patch of the structure image."""
