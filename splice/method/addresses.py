@@ -6,6 +6,7 @@ image has at each address can paint another picture from its addresses.
 """
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,12 +15,15 @@ from splice.method.semantics import TOLERANCE, Semantics, principal_axes
 from splice.pictures.guided_filter import guided_upsampling
 
 CHANNELS = 32
-"""Of an address."""
+"""Of an address, besides its hue."""
+
+HUE = 2.0
+"""How much the hue counts beside a code, in deviations."""
 
 TEMPERATURE = 0.04
 """Of the softmax over likeness that says which patches mean the same."""
 
-RADIUS = 8
+RADIUS = 4
 """Of the window that brings addresses to edges, in pixels."""
 
 Address = Float[Tensor, "1 channels height width"]
@@ -33,8 +37,10 @@ def find_addresses(
 ) -> tuple[Address, Float[Tensor, "1 channels rows columns"]]:
     """The addresses of the structure image's pixels and of the appearance image's own.
 
-    The codes are the appearance image's tokens on their principal axes, each with variance 1. Both
-    pictures find theirs in the same way, so that one is as smooth as the other.
+    The codes are the appearance image's tokens on their principal axes, each with variance 1, and the
+    mean colours of its patches, the *hue*. What a network has not seen together it paints in colours
+    of its own; with the hue it knows better. Both pictures find their addresses in the same way, so that
+    one is as smooth as the other.
 
     Args:
         structure: the structure image, in [0, 1].
@@ -42,7 +48,10 @@ def find_addresses(
         semantics: of the pair.
     """
     theirs, grid = semantics.tokens[1], semantics.appearance_grid
-    codes = theirs @ principal_axes(theirs, CHANNELS)
+    hue = F.interpolate(appearance, size=grid, mode="area")[0].flatten(1).T
+    hue = hue - hue.mean(0)
+    hue = HUE * hue / hue.std().clamp_min(1e-6)
+    codes = torch.cat([theirs @ principal_axes(theirs, CHANNELS), hue], 1)
     own = correspondence(theirs, theirs, grid, grid)
     return (
         _addresses(semantics.likeness, codes, semantics.structure_grid, structure),

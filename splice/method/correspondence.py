@@ -24,6 +24,9 @@ ITSELF = 0.3
 UPRIGHT = 4.0
 """What a patch at the top loses for a counterpart at the bottom, in deviations: skies are above."""
 
+CROWDED, CLOSEST = 0.5, 10
+"""What a patch loses for being like many, as a share of its mean likeness to the closest."""
+
 Grid = tuple[int, int]
 
 
@@ -34,6 +37,10 @@ def correspondence(
     other_grid: Grid,
 ) -> Float[Tensor, "patches others"]:
     """Likeness in meaning, of mean 0 and deviation 1.
+
+    A patch of theirs that resembles everything would be everybody's counterpart, and rare ones, such as
+    a nose or the rim of a cup, nobody's. So each loses by how alike it is to those that are most like
+    it (Conneau et al., "Word Translation Without Parallel Data", ICLR 2018, section 2.3).
 
     Args:
         ours: tokens of length 1, row by row.
@@ -50,7 +57,9 @@ def correspondence(
         for g in (grid, other_grid)
     )
     apart = (rows[:, None] - others).square()
-    return _standard(_standard(together) + ITSELF * _standard(alone) - UPRIGHT * apart)
+    likeness = _standard(together) + ITSELF * _standard(alone) - UPRIGHT * apart
+    closest = likeness.topk(min(CLOSEST, len(likeness)), 0).values.mean(0)
+    return _standard(likeness - CROWDED * closest)
 
 
 def consensus(

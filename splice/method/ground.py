@@ -21,8 +21,8 @@ OUTLINE_CODES = 8
 OUTLINE_RADIUS = 3
 """Of the windows of outlines, in pixels of a picture with a short side of 256."""
 
-DETAIL_RADII, FAINT = (3, 8, 24), 2e-4
-"""Of the windows of detail, in such pixels, and variance of what counts as noise."""
+DETAIL_RADII, FAINT = (3, 8, 24), 4e-3
+"""Of the windows of detail, in such pixels, and variance of what counts as faint."""
 
 GROUPS = 32
 """Groups of like patches, of which small ones count nearly as much as large ones."""

@@ -40,7 +40,7 @@ def test_an_address_is_the_mean_code_of_what_means_the_same():
     sets = ((ours, found.likeness, (3, 4), (24, 32)), (theirs, own, (4, 3), (32, 24)))
     signs = None
     for address, likeness, grid, size in sets:
-        assert address.shape == (1, 9, *size)
+        assert address.shape == (1, 9 + 3, *size)
         shares = np.exp(likeness.double().numpy() / 0.04)
         codes = (shares / shares.sum(1, keepdims=True)) @ (left * 12**0.5)
         coarse = torch.from_numpy(codes).T.reshape(1, -1, *grid)
@@ -51,6 +51,24 @@ def test_an_address_is_the_mean_code_of_what_means_the_same():
         signs = dots if signs is None else signs
         assert torch.equal(signs, dots), "both pictures have the same axes"
         torch.testing.assert_close(signs[:, None, None] * address, expected, atol=5e-3, rtol=0)
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_hue_is_the_mean_colour_of_what_means_the_same():
+    found = pair()
+    ours, theirs = find_addresses(STRUCTURE, APPEARANCE, found)
+    patches = APPEARANCE[0].double().unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4)).flatten(1).numpy()
+    centred = patches - patches.mean(1, keepdims=True)
+    centred *= 2 / centred.std(ddof=1)
+    own = correspondence(found.tokens[1], found.tokens[1], (4, 3), (4, 3))
+    sets = ((ours, found.likeness, (3, 4), (24, 32)), (theirs, own, (4, 3), (32, 24)))
+    for address, likeness, grid, size in sets:
+        shares = np.exp(likeness.double().numpy() / 0.04)
+        hue = centred @ (shares / shares.sum(1, keepdims=True)).T
+        expected = F.interpolate(
+            torch.from_numpy(hue).reshape(1, 3, *grid), size=size, mode="bilinear"
+        )
+        torch.testing.assert_close(address[:, -3:].double(), expected, atol=5e-3, rtol=0)
 
 
 def test_addresses_have_their_picture_s_edges():

@@ -52,8 +52,9 @@ def test_consensus_is_the_mean_over_neighbours_in_a_loop(monkeypatch, grid, othe
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
 
 
-def test_likeness_is_put_together_from_neighbours_itself_and_height(monkeypatch):
+def test_likeness_is_put_together_from_neighbours_itself_height_and_rarity(monkeypatch):
     monkeypatch.setattr(module, "NEIGHBOURS", 1)
+    monkeypatch.setattr(module, "CLOSEST", 3)
     grid, other = (3, 4), (2, 5)
     ours, theirs = tokens(12, 1), tokens(10, 2)
     alone = ours @ theirs.T
@@ -65,7 +66,9 @@ def test_likeness_is_put_together_from_neighbours_itself_and_height(monkeypatch)
     rows = np.repeat([1 / 6, 3 / 6, 5 / 6], 4)
     others = np.repeat([1 / 4, 3 / 4], 5)
     expected = standard(together) + 0.3 * standard(alone.double().numpy())
-    expected = standard(expected - 4 * np.square(rows[:, None] - others))
+    expected = expected - 4 * np.square(rows[:, None] - others)
+    closest = np.sort(expected, axis=0)[-3:].mean(0)
+    expected = standard(expected - 0.5 * closest)
     found = correspondence(ours, theirs, grid, other)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
 
@@ -78,6 +81,17 @@ def test_neighbours_tell_apart_what_looks_alike():
     found = correspondence(row, row, (1, 5), (1, 5))
     assert found[1, 1] > found[1, 4] + 0.05
     assert found[4, 4] > found[4, 1] + 0.05
+
+
+def test_what_resembles_everything_is_not_everybody_s_counterpart(monkeypatch):
+    """The first of theirs is the mean of ours, each of the others a caricature of one of ours."""
+    monkeypatch.setattr(module, "NEIGHBOURS", 0)
+    one = torch.eye(6)
+    ours = F.normalize(one + 0.6, dim=1)
+    rare = F.normalize(one - 0.35 * (one.roll(1, 0) + one.roll(2, 0)) + 0.3, dim=1)
+    theirs = torch.cat([F.normalize(torch.ones(1, 6), dim=1), rare])
+    assert (ours @ theirs.T).argmax(1).tolist() == [0] * 6
+    assert correspondence(ours, theirs, (1, 6), (1, 7)).argmax(1).tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_picture_in_the_mirror_corresponds_in_the_mirror():
