@@ -141,12 +141,12 @@ class Seen(Section):
         default=224, ge=32, le=1024, description="short side before, in pixels"
     )
     since: Fraction = Field(
-        default=0.4,
+        default=0.75,
         description="share of the steps in which the output is not seen yet: the generator learns to "
         "paint the appearance image",
     )
     until: Fraction = Field(
-        default=0.82, description="share of the steps after which it is seen at the full short side"
+        default=1.0, description="share of the steps after which it is seen at the full short side"
     )
 
 
@@ -194,7 +194,7 @@ class Optimiser(Section):
 
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
     schedule: Schedule = Field(
-        default=((0.0, 0.1), (0.02, 1.0), (0.4, 1.0), (0.41, 0.5), (0.76, 0.5), (1.0, 0.03)),
+        default=((0.0, 0.1), (0.02, 1.0), (0.75, 1.0), (0.76, 0.25), (1.0, 0.03)),
         description="factors of the step size over the run",
     )
     beta1: float = Field(default=0.5, ge=0, lt=1, description="decay of the gradient's mean")
@@ -236,7 +236,7 @@ class Settings(Section):
         "of it in the hand of the appearance image and with the photograph's own detail",
     )
     steps: int = Field(
-        default=250, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+        default=200, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
