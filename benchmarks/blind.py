@@ -3,12 +3,14 @@ r"""Blind comparisons by eye: numbered sheets of two systems' pictures, and the 
     python benchmarks/blind.py sheets --pairs-root pairs --ours outputs/{set}/{id}/output.png \
         --theirs published/{set}/splice/{id}.jpg --output FOLDER --pairs wild/06 afhq/dog_9 --seed 1
     python benchmarks/blind.py tally FOLDER
+    python benchmarks/blind.py measure FOLDER --pairs-root pairs
 
 `sheets` writes `FOLDER/sheets/01.png` and so on, each with the structure image (A), the appearance
 image (B) and two candidates (1 and 2), in random order; `FOLDER/answers.csv`, to be filled in; and
 `FOLDER/key.json`, which says whose the candidates are. Judges get the folder `sheets` and a copy of the
 table, and answer 1, 2, or 0 for no difference. `tally` reads all of `FOLDER/answers*.csv`, with one
-judge or several in each. For many people there is a page: `splice report --two-alternative`.
+judge or several in each. `measure` says how measures that ask no backbone go with the answers. For many
+people there is a page: `splice report --two-alternative`.
 """
 
 import csv
@@ -61,6 +63,16 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """Compare measures of both systems' pictures with the answers on sheets."""
+
+    folder: tyro.conf.Positional[Path]
+    """That the sheets were written to, with the answers."""
+    pairs_root: Path
+    """Folder of sets of pairs: SET/ID/A and SET/ID/B with one picture each."""
+
+
+@dataclass(frozen=True)
 class Question:
     """One sheet.
 
@@ -75,10 +87,14 @@ class Question:
     order: tuple[str, str]
 
 
-def main(options: Sheets | Tally) -> None:
-    """Run one of the two commands."""
+def main(options: Sheets | Tally | Measure) -> None:
+    """Run one of the three commands."""
     if isinstance(options, Tally):
         print(count(options.folder))
+    elif isinstance(options, Measure):
+        from blind_measures import measure
+
+        print(measure(options.folder, options.pairs_root))
     else:
         make_sheets(options)
 
@@ -226,4 +242,4 @@ def _width(picture: Image.Image) -> int:
 
 
 if __name__ == "__main__":
-    run_command(main, Sheets | Tally)
+    run_command(main, Sheets | Tally | Measure)

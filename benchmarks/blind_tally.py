@@ -98,7 +98,7 @@ def read_key(file: Path) -> dict[int, dict[str, str]]:
 
 
 def _entry(entry: Mapping[str, Any]) -> dict[str, str]:
-    found = {name: str(entry[name]) for name in ("pair", "1", "2")}
+    found = {name: str(entry[name]) for name in ("pair", "1", "2", OURS, THEIRS)}
     if {found["1"], found["2"]} != {OURS, THEIRS}:
         raise ValueError(found)
     return found
