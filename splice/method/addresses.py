@@ -39,8 +39,8 @@ def find_addresses(
 
     The codes are the appearance image's tokens on their principal axes, each with variance 1, and the
     mean colours of its patches, the *hue*. What a network has not seen together it paints in colours
-    of its own; with the hue it knows better. Both pictures find their addresses in the same way, so that
-    one is as smooth as the other.
+    of its own; with the hue it knows better. Both pictures find their addresses in the same way, so
+    that one is as smooth as the other.
 
     Args:
         structure: the structure image, in [0, 1].

@@ -47,13 +47,12 @@ class Painting(Method):
         side = self.settings.painted
         self.large = _shrunk(self.structure, TIMES * side), _shrunk(self.appearance, TIMES * side)
         self.structure, self.appearance = (_shrunk(x, side) for x in self.large)
-        self._looks: dict[int, list[Look]] = {}
 
     def use(self, vit: FrozenViT) -> None:
         """Looks with the same model in another precision from now on."""
         self.vit = vit
-        self._looks.clear()
-        vars(self).pop("wanted", None)
+        for seen_by_the_other in ("wanted", "looks"):
+            vars(self).pop(seen_by_the_other, None)
 
     def spare(self, vit: FrozenViT) -> None:
         """Looks with the same model, which takes less memory, from now on."""
@@ -65,7 +64,7 @@ class Painting(Method):
 
     def kind(self, step: int) -> str:
         """What a step (from 0) does, in words."""
-        return "lesson" if step < self.alone else f"seen at {self._side(step)} px"
+        return "lesson" if step < self.alone else "seen"
 
     def losses(self, step: int, paint: Paint) -> dict[str, Float[Tensor, ""]]:
         """The terms at a step (from 0), weighted.
@@ -78,7 +77,7 @@ class Painting(Method):
         given, shown = self.ground.lesson.draw(self.random)
         terms = {"identity": (paint([given])[0] - shown).abs().mean()}
         if step >= self.alone:
-            terms = {**self._seen(paint([self.ground.inputs])[0], self.draw(step)), **terms}
+            terms = {**self._seen(paint([self.ground.inputs])[0], self.draw()), **terms}
         return {name: getattr(weights, name) * value for name, value in terms.items()}
 
     def _seen(self, output: Tensor, look: Look) -> dict[str, Float[Tensor, ""]]:
@@ -179,21 +178,15 @@ class Painting(Method):
             self.structure, self.appearance, self.semantics, self.settings, self.vit, self._look
         )
 
-    def draw(self, step: int) -> Look:
-        """How the output is looked at in a step (from 0)."""
-        looks = self._looks_at(self._side(step))
-        return looks[int(torch.randint(len(looks), (), generator=self.random))]
+    def draw(self) -> Look:
+        """How the output is looked at in a step."""
+        return self.looks[int(torch.randint(len(self.looks), (), generator=self.random))]
 
-    def _side(self, step: int) -> int:
-        seen = self.settings.seen
-        coarsely = step < seen.until * self.settings.steps
-        return seen.coarse_short_side if coarsely else seen.short_side
-
-    def _looks_at(self, short_side: int) -> list[Look]:
-        if short_side not in self._looks:
-            grid, seed = self.semantics.structure_grid, self.settings.seed
-            self._looks[short_side] = draw_looks(self.structure, self.vit, short_side, grid, seed)
-        return self._looks[short_side]
+    @cached_property
+    def looks(self) -> list[Look]:
+        """The ways to look at the output, with what the structure image shows in each."""
+        side, grid = self.settings.seen.short_side, self.semantics.structure_grid
+        return draw_looks(self.structure, self.vit, side, grid, self.settings.seed)
 
     def _look(self, image: Float[Tensor, "1 3 rows columns"], short_side: int) -> Features:
         return self.vit(

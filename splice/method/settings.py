@@ -134,19 +134,13 @@ class Tones(Section):
 
 
 class Seen(Section):
-    """The sizes at which the backbone sees the output."""
+    """When the backbone sees the output, and how large."""
 
-    short_side: int = Field(default=336, ge=32, le=1024, description="short side, in pixels")
-    coarse_short_side: int = Field(
-        default=224, ge=32, le=1024, description="short side before, in pixels"
-    )
+    short_side: int = Field(default=224, ge=32, le=1024, description="short side, in pixels")
     since: Fraction = Field(
         default=0.75,
         description="share of the steps in which the output is not seen yet: the generator learns to "
         "paint the appearance image",
-    )
-    until: Fraction = Field(
-        default=1.0, description="share of the steps after which it is seen at the full short side"
     )
 
 

@@ -62,7 +62,7 @@ def test_runs_with_and_without(
     preset = tmp_path / "small.yaml"
     preset.write_text(
         f"backbone: timm:test_vit\nweights: {small.weights}\nsteps: 2\nsize: 64\ndevice: cpu\n"
-        "seen: {short_side: 64, coarse_short_side: 48}\nmeaning: {short_side: 64, channels: 8}\n"
+        "seen: {short_side: 64}\nmeaning: {short_side: 64, channels: 8}\n"
         "tones: {parts: 6}\nobjective:\n"
         + "".join(f"  {name}: {int(name == 'colour')}\n" for name in PAINTING_TERMS)
     )

@@ -227,16 +227,12 @@ def test_a_whole_view_costs_the_literal_loop_what_the_entire_pair_does(paper):
 
 
 def test_kinds_cover_every_step_once():
-    """The generator learns alone first; then the transformer sees coarsely for some steps."""
-    transfer = _transfer(steps=20, seen={"since": 0.1, "until": 0.35})
+    """The generator learns alone first; then the transformer sees what it paints."""
+    transfer = _transfer(steps=20, seen={"since": 0.1})
     kinds = {kind.name: kind.steps for kind in kinds_of(transfer)}
-    assert kinds == {
-        "lesson": [0, 1],
-        "seen at 42 px": list(range(2, 7)),
-        "seen at 56 px": list(range(7, 20)),
-    }
+    assert kinds == {"lesson": [0, 1], "seen": list(range(2, 20))}
     assert transfer.step == 0
-    alike = _transfer(steps=20, seen={"since": 0.0, "until": 0.0})
+    alike = _transfer(steps=20, seen={"since": 0.0})
     assert [kind.steps for kind in kinds_of(alike)] == [list(range(20))]
     assert kinds_of(_transfer(steps=0)) == []
 
@@ -399,7 +395,7 @@ def test_operations_of_the_generator_are_what_its_convolutions_take():
 
 @pytest.mark.slow
 def test_a_measurement_adds_up():
-    transfer = _transfer(steps=4, seen={"until": 0.6})
+    transfer = _transfer(steps=4)
     model = tiny.standard().requires_grad_(False)
 
     def literal() -> LiteralLoop:
@@ -622,7 +618,7 @@ def test_a_whole_race_of_real_loops(quality, small, tmp_path, capsys, monkeypatc
     preset = tmp_path / "small.yaml"
     preset.write_text(
         f"backbone: timm:test_vit\nweights: {small.weights}\nsteps: 3\n"
-        "seen: {short_side: 64, coarse_short_side: 48}\n"
+        "seen: {short_side: 64}\n"
         "meaning: {short_side: 64, channels: 8}\ntones: {parts: 6}\n"
     )
     clock = itertools.count(0.0, 0.25)  # so long does every turn seem to take

@@ -128,7 +128,7 @@ def settings(**changes: Any) -> Settings:
     small = {
         "steps": 6,
         "precision": "fp32",
-        "seen": {"short_side": SIDE, "coarse_short_side": SIDE - PATCH, "since": 0.25},
+        "seen": {"short_side": SIDE, "since": 0.25},
         "meaning": {"short_side": SIDE, "channels": 8, "radius": 2},
         "tones": {"parts": 6},
         "objective": OBJECTIVE,

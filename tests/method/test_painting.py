@@ -180,7 +180,7 @@ def test_the_sum_of_all_terms_in_the_same_look(vit):
         # The lesson is drawn before the look.
         twin.random.set_state(state)
         twin.method.ground.lesson.draw(twin.random)
-        look = twin.method.draw(step)
+        look = twin.method.draw()
         mirrored.add(look.view.flip)
         twin.random.set_state(state)
         expected = expected_terms(vit, twin, look)
@@ -263,21 +263,16 @@ def test_a_few_steps_lower_the_sum(vit):
 # How it looks.
 
 
-@pytest.mark.parametrize(("until", "coarse"), [(0.6, 6), (0.0, 0), (1.0, 10)])
-def test_the_output_is_seen_coarsely_first(vit, until, coarse):
-    sides = {"short_side": 84, "coarse_short_side": 42, "until": until}
-    method = make(vit, tiny.settings(steps=10, seen=sides)).method
+def test_the_output_is_seen_after_the_lesson(vit):
+    method = make(vit, tiny.settings(steps=10, seen={"short_side": 84})).method
     assert method.alone == 2
-    assert [method.kind(step) for step in (0, 1)] == ["lesson"] * 2
-    for step in range(2, 10):
-        expected = {28, 42} if step < coarse else {70, 84}
-        assert {method.draw(step).short_side for _ in range(5)} <= expected
-        assert method.kind(step) == f"seen at {min(84, 42 if step < coarse else 84)} px"
+    assert [method.kind(step) for step in range(10)] == ["lesson"] * 2 + ["seen"] * 8
+    assert {method.draw().short_side for _ in range(20)} <= {70, 84}
 
 
 def test_looks_are_drawn_with_equal_chances(vit):
     method = make(vit).method
-    drawn = [method.draw(0) for _ in range(600)]
+    drawn = [method.draw() for _ in range(600)]
     counts = [sum(look is each for look in drawn) for each in {id(x): x for x in drawn}.values()]
     assert len(counts) == 12
     assert min(counts) > 25
@@ -307,18 +302,18 @@ def test_a_step_is_one_pass_and_nothing_is_described_twice(vit):
     # The lesson in all steps, and the output in all but the first.
     assert painted == [1] * 11
     assert with_gradient == [0] + [1, 0] * 5
-    # Nothing in the first step. Twelve looks when the first is drawn, of each size, and once what both
-    # pictures show: the structure image, the appearance image, that at the other's size, its tokens.
-    assert without == [0] + [1] * 16 + [0] * 4 + [1] * 12 + [0]
+    # Nothing in the first step. Twelve looks when the first is drawn, and once what both pictures
+    # show: the structure image, the appearance image, that at the other's size, its tokens.
+    assert without == [0] + [1] * 16 + [0] * 5
 
 
 def test_another_precision_has_its_own_features_but_the_same_ground(vit):
     transfer = make(vit, tiny.settings(precision="bf16"))
     method = transfer.method
-    ground, wanted, look = method.ground, method.wanted, method.draw(0)
+    ground, wanted, look = method.ground, method.wanted, method.draw()
     method.use(vit)
     assert method.ground is ground
-    assert method.draw(0).similarity is not look.similarity
+    assert method.draw().similarity is not look.similarity
     exact = make(vit).method.wanted
     for block, token in exact.cls.items():
         assert torch.equal(method.wanted.cls[block], token)

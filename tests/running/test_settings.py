@@ -82,9 +82,7 @@ def test_the_paper_preset_states_all_that_decides_the_result():
 
 PAINTING_ALONE = {
     "painted",
-    "seen.coarse_short_side",
     "seen.since",
-    "seen.until",
     "objective.token_depths",
     "objective.evenness",
 }
@@ -107,7 +105,7 @@ def test_what_the_default_method_alone_has_changes_nothing_of_the_published_one(
 
     other = {
         "painted": 32,
-        "seen": {"coarse_short_side": 32, "since": 0.5, "until": 0.9},
+        "seen": {"since": 0.5},
         "objective": {"token_depths": (1.0,), "evenness": 0.1},
         "meaning": {"short_side": 32, "channels": 3},
         "tones": {"parts": 2, "temperature": 1.0},
