@@ -125,6 +125,7 @@ _METAVARS = {
     "seed": "N",
     "device": "NAME",
     "precision": "NAME",
+    "depth": "8|16",
 }
 
 

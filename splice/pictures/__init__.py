@@ -4,5 +4,5 @@ In come photographs of any kind, and folders of pairs. Out go tensors of 3 × he
 sRGB, at the size that was asked for; and files that are whole or not there.
 """
 
-MODULES = ("atomic", "given", "guided_filter", "images", "kept", "pairs", "png_text")
+MODULES = ("atomic", "encoding", "given", "guided_filter", "images", "kept", "pairs", "png_text")
 """Modules that other rooms may use."""

@@ -58,6 +58,16 @@ def to_transparent_pil(image: Float[Tensor, "3 height width"], kept: Kept) -> Im
     return picture
 
 
+def with_opacity(
+    image: Float[Tensor, "3 height width"], kept: Kept
+) -> Float[Tensor, "channels height width"]:
+    """The colours of a picture and, where it keeps transparency, its opacity as a fourth channel."""
+    if kept.opacity is None:
+        return image
+    opacity = _opacity(kept.opacity, image)
+    return torch.cat([unblended(image, opacity), opacity[None]])
+
+
 def write_image(
     path: str | Path,
     image: Float[Tensor, "3 height width"],
@@ -152,12 +162,10 @@ def _encoded(path: str | Path, suffix: str, image: Tensor, kept: Kept) -> bytes:
 
 def _deep(image: Tensor, kept: Kept) -> bytes:
     """The PNG of a picture of 16 bits, which Pillow cannot write."""
-    from kornia_rs.io import write_image_png_u16
+    from kornia_rs.io import write_image_png_u16  # pyright: ignore[reportMissingModuleSource]
 
-    values, mode = image, "rgb"
-    if kept.opacity is not None:
-        opacity = _opacity(kept.opacity, image)
-        values, mode = torch.cat([unblended(image, opacity), opacity[None]]), "rgba"
+    values = with_opacity(image, kept)
+    mode = "rgb" if len(values) == 3 else "rgba"
     levels = _clipped(values).double().mul(65535).round().permute(1, 2, 0).contiguous().numpy()
     with tempfile.TemporaryDirectory(prefix="splice-") as folder:
         file = Path(folder) / "deep.png"

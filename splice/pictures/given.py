@@ -22,6 +22,9 @@ AnyPicture = str | Path | Image.Image | np.ndarray | Tensor
 perhaps 1, 3 or 4 channels × height × width. Arrays and tensors hold sRGB: 8 or 16 bits without sign,
 or floats in [0, 1]. A fourth channel is opacity."""
 
+OVERSHOOT = 0.1
+"""How far floats may lie outside of [0, 1], as filters leave them; they are clipped."""
+
 WORDS = "the picture"
 """What messages call a picture that has no name."""
 
@@ -138,10 +141,11 @@ def _from_values(values: np.ndarray, name: str) -> Float[Tensor, "channels heigh
         if not bool(image.isfinite().all()):
             raise InputError(f"{name} holds infinite or missing values; give floats in [0, 1].")
         least, most = image.min().item(), image.max().item()
-        if least < 0 or most > 1:
+        if least < -OVERSHOOT or most > 1 + OVERSHOOT:
             raise InputError(
                 f"{name} holds floats from {least:.4g} to {most:.4g}; give floats in [0, 1], or uint8."
             )
+        image = image.clamp(0, 1)
     else:
         raise InputError(
             f"{name} cannot hold {values.dtype}; give uint8, uint16 or floats in [0, 1]."

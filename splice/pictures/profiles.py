@@ -63,7 +63,7 @@ def _is_kept(data: bytes) -> bool:
     cube = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(17, -1, 3)
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if not profile.profile.is_matrix_shaper:
+        if not getattr(profile.profile, "is_matrix_shaper", False):
             return False
         there = convert(Image.fromarray(cube), srgb(), profile)
         back = convert(there, profile, srgb())
