@@ -1,7 +1,6 @@
 """Pictures into files: PNG of 8 or 16 bits, JPEG, WebP and TIFF."""
 
 import io
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,13 +14,11 @@ from torch import Tensor
 
 from splice.errors import InputError, RunError
 from splice.pictures.atomic import write_atomically
+from splice.pictures.formats import check_writable
 from splice.pictures.kept import NOTHING, Kept
 from splice.pictures.png_text import with_chunks, with_text
 from splice.pictures.profiles import from_srgb
 from splice.pictures.resizing import resize
-
-WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-"""What names of written pictures may end in."""
 
 _SRGB = (b"sRGB", b"\0")
 _OPTIONS = {
@@ -31,7 +28,6 @@ _OPTIONS = {
     ".tif": {"compression": "tiff_lzw"},
 }
 _NAMES = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
-_SAME = {".jpeg": ".jpg", ".tiff": ".tif"}
 
 
 def to_pil(image: Float[Tensor, "3 height width"]) -> Image.Image:
@@ -99,28 +95,6 @@ def write_image(
             data = with_text(data, keyword, text)
     # Encoded in memory first: encoders hide the reason when the disk is full.
     write_atomically(path, lambda file: file.write(data))
-
-
-def check_writable(path: str | Path, depth: int = 8) -> str:
-    """Refuse names of pictures that `write_image` would refuse.
-
-    Args:
-        path: of a picture to be written.
-        depth: bits of each value.
-
-    Returns:
-        The suffix, in the one spelling that is used within.
-
-    Raises:
-        InputError: a suffix of another format, or of one that has not as many bits.
-    """
-    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - also for a str
-    if suffix not in WRITABLE:
-        names = f"{', '.join(WRITABLE[:-1])} or {WRITABLE[-1]}"
-        raise InputError(f"{path} cannot be written: name it {names}.")
-    if depth == 16 and suffix != ".png":
-        raise InputError(f"{path} cannot be written with --depth 16: name it .png.")
-    return _SAME.get(suffix, suffix)
 
 
 def unblended(

@@ -30,7 +30,11 @@ WORDS = "the picture"
 
 
 def as_image(
-    picture: AnyPicture, name: str = WORDS, *, short_side: int | None = None
+    picture: AnyPicture,
+    name: str = WORDS,
+    *,
+    short_side: int | None = None,
+    smallest: int = MIN_SIDE,
 ) -> Float[Tensor, "3 height width"]:
     """The picture as all of Splice takes it: sRGB in [0, 1], upright, transparency laid over white.
 
@@ -41,6 +45,7 @@ def as_image(
         picture: to take.
         name: what messages call it, unless it is a file.
         short_side: the most pixels that its short side keeps.
+        smallest: pixels that both sides must have, unless it is a file.
 
     Raises:
         InputError: a file that `read_image` refuses, or an array that is not a picture.
@@ -50,10 +55,10 @@ def as_image(
         side = None if short_side is None else min(short_side, *check_picture(picture))
         return read_image(picture, short_side=side)
     if isinstance(picture, Image.Image):
-        values = np.array(to_srgb(_upright(picture, name), name))
+        values = np.array(to_srgb(_upright(picture, name, smallest), name))
         image, opacity = _from_values(values, name), None
     else:
-        image, opacity = _split(picture, name)
+        image, opacity = _split(picture, name, smallest)
     if opacity is not None:
         image = image * opacity + (1 - opacity)
     return (
@@ -96,8 +101,8 @@ def _copy(picture: Image.Image) -> Image.Image:
     return copy
 
 
-def _upright(picture: Image.Image, name: str) -> Image.Image:
-    _check_size(picture.size, name)
+def _upright(picture: Image.Image, name: str, smallest: int) -> Image.Image:
+    _check_size(picture.size, name, smallest)
     try:
         return turn_upright(_copy(picture))
     except OSError as error:
@@ -105,12 +110,12 @@ def _upright(picture: Image.Image, name: str) -> Image.Image:
 
 
 def _split(
-    picture: np.ndarray | Tensor, name: str
+    picture: np.ndarray | Tensor, name: str, smallest: int = MIN_SIDE
 ) -> tuple[Float[Tensor, "3 height width"], Float[Tensor, "height width"] | None]:
     """Colours and opacity of an array or a tensor."""
     values = _channels_last(picture, name)
     height, width, channels = values.shape
-    _check_size((width, height), name)
+    _check_size((width, height), name, smallest)
     image = _from_values(values, name)
     opacity = image[3] if channels == 4 else None
     return image[:3].expand(3, height, width).contiguous(), opacity
@@ -153,11 +158,11 @@ def _from_values(values: np.ndarray, name: str) -> Float[Tensor, "channels heigh
     return image.movedim(-1, 0).contiguous()
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def _check_size(size: tuple[int, int], name: str, smallest: int) -> None:
     width, height = size
-    if min(size) < MIN_SIDE:
+    if min(size) < smallest:
         raise InputError(
-            f"{name} has {width} x {height} pixels; both sides must have at least {MIN_SIDE}."
+            f"{name} has {width} x {height} pixels; both sides must have at least {smallest}."
         )
     if width * height > MAX_PIXELS:
         raise InputError(

@@ -7,7 +7,7 @@ from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.running import checkpoint as checkpoints
 from splice.running.inputs import sha256
-from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
+from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.scores.metrics import BETTER, Scores
 
 
@@ -65,4 +65,4 @@ def earlier_outcome(
     # A run of an earlier version may lack a score.
     known = {name: scores.get(name) for name in BETTER}
     numbers = {name: float("nan") if value is None else value for name, value in known.items()}
-    return Outcome(folder.path / PICTURE, True, steps, steps, seconds, Scores(**numbers))
+    return Outcome(folder.picture, True, steps, steps, seconds, Scores(**numbers))

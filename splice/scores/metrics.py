@@ -17,6 +17,7 @@ from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.objective import lost_detail
 from splice.pictures.given import AnyPicture, as_image
+from splice.pictures.resizing import resize
 
 SHORT_SIDE = 224
 """Pixels on the short side of what the judging backbone sees; the aspect is kept up to 480."""
@@ -220,16 +221,6 @@ def foreground(
     return (~mask if corners >= 3 else mask).to(keys.device)
 
 
-def resize(
-    image: Float[Tensor, "3 height width"], size: tuple[int, int]
-) -> Float[Tensor, "3 rows columns"]:
-    """Resize a picture in [0, 1] to rows x columns by antialiased bicubic interpolation."""
-    if tuple(image.shape[1:]) == size:
-        return image
-    resized = F.interpolate(image[None], size=size, mode="bicubic", antialias=True)
-    return resized[0].clamp(0, 1)
-
-
 class Judge:
     """Scores outputs of one pair; the features of its two images are extracted once.
 
@@ -305,5 +296,7 @@ def score(
         InputError: one of them is no picture.
     """
     given = {"output": output, "structure image": structure, "appearance image": appearance}
-    judged, *pair = (as_image(picture, f"the {name}") for name, picture in given.items())
+    judged, *pair = (
+        as_image(picture, f"the {name}", smallest=1) for name, picture in given.items()
+    )
     return Judge(vit, *pair)(judged)
