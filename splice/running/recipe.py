@@ -82,11 +82,14 @@ def read_recipe(file: Path) -> Recipe:
         )
     try:
         values = json.loads(text)
-        structure, appearance = (Source(**values[role]) for role in ROLES)
-        words = [values["version"], *vars(structure).values(), *vars(appearance).values()]
+        words = [values["version"]]
+        words += [values[role][part] for role in ROLES for part in ("file", "sha256")]
         if not all(isinstance(word, str) for word in words):
             raise TypeError
-        return Recipe(values["version"], structure, appearance, values["settings"])
+        if not isinstance(values["settings"], dict):
+            raise TypeError
+        sources = (Source(*words[1:3]), Source(*words[3:5]))
+        return Recipe(words[0], *sources, values["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"what {file} says of how it was made is damaged; give another PNG of Splice."
