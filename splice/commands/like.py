@@ -81,6 +81,9 @@ def remarks_on(recipe: Recipe, like: Path, pair: Pair) -> Iterator[str]:
                 f"{file} is not the {role} image of {like} (its sha256 is {_short(now)} and was "
                 f"{_short(was)}), so the picture will be another."
             )
+    steps = recipe.settings.get("steps")
+    if recipe.steps != steps:
+        yield f"{like} was written at step {recipe.steps} of {steps}; this run does them all."
     if recipe.version != __version__:
         yield (
             f"{like} was painted by Splice {recipe.version} and this is {__version__}, so the "

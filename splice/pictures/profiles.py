@@ -17,6 +17,10 @@ bands in skies.
 """
 
 
+_IGNORED = ("CMYK", "LAB", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+"""Modes of which a profile of RGB says nothing; reading does not heed it either."""
+
+
 def convert(
     colour: Image.Image, source: ImageCms.ImageCmsProfile, target: ImageCms.ImageCmsProfile
 ) -> Image.Image:
@@ -52,7 +56,7 @@ def profile_of_output(picture: Image.Image) -> bytes | None:
         picture: an opened picture; its pixels are not needed.
     """
     data = picture.info.get("icc_profile")
-    if not isinstance(data, bytes) or data[16:20] != b"RGB " or picture.mode == "LAB":
+    if not isinstance(data, bytes) or data[16:20] != b"RGB " or picture.mode in _IGNORED:
         return None
     return data if _is_kept(data) else None
 

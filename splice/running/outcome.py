@@ -62,6 +62,8 @@ def earlier_outcome(
             f"the run in {folder.path} is finished after {steps} steps, and finished runs keep no "
             "checkpoint to go on from; name another folder for a longer one."
         )
+    if scores is None:
+        return Outcome(folder.picture, True, steps, steps, seconds)
     # A run of an earlier version may lack a score.
     known = {name: scores.get(name) for name in BETTER}
     numbers = {name: float("nan") if value is None else value for name, value in known.items()}

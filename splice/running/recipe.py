@@ -41,12 +41,14 @@ class Recipe:
         structure: the structure image.
         appearance: the appearance image.
         settings: as JSON-able values by section.
+        steps: that were done; fewer than the settings' in a picture so far.
     """
 
     version: str
     structure: Source
     appearance: Source
     settings: Mapping[str, Any]
+    steps: int
 
     def texts(self) -> dict[str, str]:
         """The words to write into a PNG: the recipe as JSON, in ASCII."""
@@ -57,16 +59,19 @@ class Recipe:
         return self.structure if role == "structure" else self.appearance
 
 
-def recipe_of(files: Mapping[str, Path], sums: Mapping[str, str], settings: Settings) -> Recipe:
-    """The recipe of a run that begins now.
+def recipe_of(
+    files: Mapping[str, Path], sums: Mapping[str, str], settings: Settings, steps: int
+) -> Recipe:
+    """The recipe of a picture that is written now.
 
     Args:
         files: the structure and the appearance image, by role.
         sums: their sha256, by "structure image" and "appearance image".
         settings: of the run.
+        steps: that are done.
     """
     structure, appearance = (Source(str(files[role]), sums[f"{role} image"]) for role in ROLES)
-    return Recipe(__version__, structure, appearance, settings.model_dump(mode="json"))
+    return Recipe(__version__, structure, appearance, settings.model_dump(mode="json"), steps)
 
 
 def read_recipe(file: Path) -> Recipe:
@@ -86,10 +91,11 @@ def read_recipe(file: Path) -> Recipe:
         words += [values[role][part] for role in ROLES for part in ("file", "sha256")]
         if not all(isinstance(word, str) for word in words):
             raise TypeError
-        if not isinstance(values["settings"], dict):
+        settings, steps = values["settings"], values["steps"]
+        if not isinstance(settings, dict) or not isinstance(steps, int):
             raise TypeError
         sources = (Source(*words[1:3]), Source(*words[3:5]))
-        return Recipe(words[0], *sources, values["settings"])
+        return Recipe(words[0], *sources, settings, steps)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"what {file} says of how it was made is damaged; give another PNG of Splice."

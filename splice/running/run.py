@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,12 +103,7 @@ class Run:
         )
         self.structure = read_at_most(structure, self._size)
         self.appearance = read_at_most(appearance, self._size)
-        self._write_image = partial(
-            write_image,
-            kept=read_kept(structure),
-            depth=settings.depth,
-            texts=recipe_of(self._files, self._inputs, settings).texts(),
-        )
+        self._kept = read_kept(structure)
         self.vit = vit or FrozenViT.load(
             settings.backbone,
             device=self.device,
@@ -186,6 +180,11 @@ class Run:
         self.folder.show(self.transfer.output().float().cpu(), self._write_image)
         now = time.monotonic()
         self._show_from = now + SHOWN_RARELY * (now - begun)
+
+    def _write_image(self, file: Path, image: torch.Tensor) -> None:
+        recipe = recipe_of(self._files, self._inputs, self.settings, self.transfer.step)
+        depth = self.settings.depth
+        write_image(file, image, kept=self._kept, depth=depth, texts=recipe.texts())
 
     def save(self) -> None:
         """Write a checkpoint of the step that was done last."""

@@ -1,6 +1,7 @@
 """A run of which the picture alone is wanted, in a file of the user's own name."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from splice.errors import InputError
 from splice.pictures.encoding import write_image
 from splice.pictures.formats import check_writable
 from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder, WritePicture
+from splice.running.recipe import read_recipe
 
 
 class SinglePicture(RunFolder):
@@ -74,6 +76,16 @@ class SinglePicture(RunFolder):
     @override
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Nothing: a PNG holds its recipe itself."""
+
+    @override
+    def read_record(self) -> dict[str, Any] | None:
+        """What the picture itself says of its run, without seconds and scores; None if nothing."""
+        try:
+            recipe = read_recipe(self.picture)
+        except InputError:
+            return None
+        finished = recipe.steps == recipe.settings.get("steps")
+        return {**asdict(recipe), "finished": finished, "seconds": 0.0, "scores": None}
 
     @override
     def release(self) -> None:

@@ -48,13 +48,13 @@ def test_a_picture_says_how_it_was_made(small, tmp_path):
     picture = _run(small.structure, small.appearance, tmp_path / "out", settings)
     recipe = read_recipe(picture)
     assert settings_of(recipe, picture) == settings
-    assert recipe.version == __version__
+    assert (recipe.version, recipe.steps) == (__version__, 2)
     for role, file in (("structure", small.structure), ("appearance", small.appearance)):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         assert recipe.source(role) == Source(str(file), digest)
     with Image.open(picture) as opened:  # others can read it as well
         assert set(json.loads(opened.text[KEYWORD])) == {
-            *("version", "structure", "appearance", "settings")
+            *("version", "structure", "appearance", "settings", "steps")
         }
 
 
@@ -86,6 +86,7 @@ def _recipe(**changes) -> Recipe:
         "structure": Source("a.jpg", "0" * 64),
         "appearance": Source("b.jpg", "1" * 64),
         "settings": Settings().model_dump(mode="json"),
+        "steps": 250,
     }
     return Recipe(**{**values, **changes})
 
@@ -106,6 +107,7 @@ def _damaged(**changes) -> str:
         _damaged(structure={"file": "a.jpg"}),
         _damaged(appearance="b.jpg"),
         _damaged(settings=[1]),
+        _damaged(steps="all"),
     ],
 )
 def test_damaged_recipes(tmp_path, text):

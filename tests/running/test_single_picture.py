@@ -12,6 +12,7 @@ from PIL import Image
 from splice.errors import InputError, RunError
 from splice.method.settings import Settings
 from splice.pictures.images import to_pil
+from splice.running.outcome import earlier_outcome
 from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
 from splice.running.run import Run
 from splice.running.single_picture import SinglePicture, folder_of
@@ -106,6 +107,27 @@ def test_a_stopped_run_gives_the_picture_so_far_and_goes_on(small, tmp_path):
     assert outcome.finished and seen == [4, 5, 6]
     assert picture.read_bytes() == whole.picture.read_bytes()
     assert _names(tmp_path) == ["look.png", "whole.png"]
+
+
+def test_a_finished_png_is_left_alone_when_it_is_resumed(small, tmp_path):
+    """As a finished folder is, so that a script may always ask to resume."""
+    picture = tmp_path / "look.png"
+    _run(small, SinglePicture(picture))
+    pair, settings = (small.structure, small.appearance), _settings(small)
+    with SinglePicture(picture) as folder:
+        earlier = earlier_outcome(folder, *pair, settings)
+        assert earlier is not None and earlier.finished and earlier.picture == picture
+        assert earlier.scores is None
+        with pytest.raises(InputError, match="--seed 0, not 9"):
+            earlier_outcome(folder, *pair, _settings(small, seed=9))
+    _run(small, SinglePicture(tmp_path / "so far.png"), stop_at=3)
+    with SinglePicture(tmp_path / "so far.png") as folder:
+        assert earlier_outcome(folder, *pair, settings) is None
+        folder.remove(CHECKPOINT)  # what is left is no finished picture
+        assert earlier_outcome(folder, *pair, settings) is None
+    _run(small, SinglePicture(tmp_path / "look.jpg"))
+    with SinglePicture(tmp_path / "look.jpg") as folder:
+        assert earlier_outcome(folder, *pair, settings) is None
 
 
 @pytest.mark.robustness
