@@ -28,6 +28,8 @@ def test_every_cell_of_the_notebook_runs(monkeypatch):
             exec("".join(cell["source"]), names)
             continue
         assert names["structure"].size == (1024, 682)  # the sample pair is found
+        names["structure"].close()
+        names["appearance"].close()
         names["structure"] = to_pil(tiny.picture(40, 56, seed=1))
         names["appearance"] = to_pil(tiny.picture(48, 40, seed=2))
         names["settings"] = tiny.settings(steps=3, device="cpu")
