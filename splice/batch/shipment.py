@@ -9,7 +9,8 @@ from splice import __version__
 from splice.backbones.weights import Provenance
 from splice.batch.events import Ended
 from splice.batch.planning import Task
-from splice.running.outputs import CHECKPOINT, FILES, RECORD, RunFolder
+from splice.running.outputs import CHECKPOINT, FILES, PICTURE, RECORD, RunFolder
+from splice.running.recipe import with_sources
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,15 @@ def write_run(folder: RunFolder, files: Mapping[str, bytes], task: Task) -> None
     Raises:
         SpliceError: a file cannot be written.
     """
+    sources = {"structure": task.structure, "appearance": task.appearance}
     for name in FILES:
         if name in files and name != RECORD:
-            folder.write(name, files[name])
+            content = files[name]
+            folder.write(name, with_sources(content, sources) if name == PICTURE else content)
     if RECORD in files:
         record = json.loads(files[RECORD])
-        record["structure"]["file"] = str(task.structure)
-        record["appearance"]["file"] = str(task.appearance)
+        for role, file in sources.items():
+            record[role]["file"] = str(file)
         folder.write_record(record)
         if record["finished"]:
             folder.remove(CHECKPOINT)

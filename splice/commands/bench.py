@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from splice.backbones.registry import find_backbone
 from splice.commands.parser import Options, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, progress, show
-from splice.commands.transfer import SAMPLE
+from splice.commands.sample import sample_pair
 from splice.errors import InputError
 from splice.method.settings import Settings
 
@@ -164,14 +164,14 @@ def _pictures(files: list[Path], settings: Settings) -> tuple[Tensor, Tensor]:
 
 
 def _sample() -> list[Path]:
-    """The files of the sample pair; none where it is missing, as in an installed package."""
+    """The files of the sample pair; none where it is missing."""
     from splice.pictures.pairs import plan_pairs
 
-    for root in (Path(__file__).parents[2], Path.cwd()):
-        if (root / SAMPLE).is_dir():
-            pair = plan_pairs(root / SAMPLE).pairs[0]
-            return [pair.structure, pair.appearance]
-    return []
+    folder = sample_pair()
+    if folder is None:
+        return []
+    pair = plan_pairs(folder).pairs[0]
+    return [pair.structure, pair.appearance]
 
 
 def _save(file: Path, found: Measured, settings: Settings) -> None:

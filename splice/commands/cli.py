@@ -128,6 +128,11 @@ def _help() -> str:
             "",
             *lines,
             "",
+            "The shortest way to a picture, of your own pair and of the sample pair:",
+            "",
+            "  splice transfer structure.jpg appearance.jpg --output picture.jpg",
+            "  splice transfer --preset quick",
+            "",
             "'splice COMMAND --help' shows what a command takes; 'splice --version' the version.",
         ]
     )

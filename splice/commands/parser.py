@@ -125,6 +125,7 @@ _METAVARS = {
     "seed": "N",
     "device": "NAME",
     "precision": "NAME",
+    "depth": "8|16",
 }
 
 
@@ -134,7 +135,7 @@ def chosen_settings(values: argparse.Namespace) -> Settings:
     Raises:
         InputError: an unknown preset, or a value that a setting cannot have.
     """
-    return load_preset(getattr(values, "preset", DEFAULT_PRESET), changes(values))
+    return load_preset(getattr(values, "preset", None) or DEFAULT_PRESET, changes(values))
 
 
 def changes(values: argparse.Namespace) -> Mapping[str, str]:

@@ -8,24 +8,28 @@ from typing import Any
 from splice.commands.parser import Options, number, path
 
 
-def add_run_options(parser: Options, default: str, checkpoint_every: float) -> None:
+def add_run_options(
+    parser: Options, default: str, checkpoint_every: float, *, files: str = ""
+) -> None:
     """Offer the folder of a run, and how the run survives interruptions.
 
     Args:
         parser: of the command.
         default: the folder that is taken without `--output`, for the help.
         checkpoint_every: seconds between two checkpoints, by default.
+        files: what else than a folder `--output` can name, in words.
     """
+    also = f"{files}, or the " if files else ""
     parser.add_argument(
         "--output",
         type=path,
-        metavar="DIR",
-        help=f"folder of the run; by default a new one, {default}",
+        metavar="FILE|DIR" if files else "DIR",
+        help=f"{also}folder of the run; by default a new one, {default}",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the unfinished run in the folder, if there is one",
+        help="go on with the unfinished run of this output, if there is one",
     )
     add_checkpoints(parser, checkpoint_every)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from splice.commands.like import pictures_like, remarks_on, settings_like
 from splice.commands.parser import Options, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, duration, progress, show
 from splice.commands.run_options import add_run_options
+from splice.commands.sample import sample_pair
 from splice.errors import InputError
 from splice.method.settings import Settings
+from splice.pictures.formats import check_writable, is_picture_name
 from splice.running.signals import deferred
 
 if TYPE_CHECKING:
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
     from splice.running.outcome import Outcome
     from splice.running.outputs import RunFolder
 
-SAMPLE = Path("datasets") / "samples" / "mountains"
 OUTPUTS = Path("outputs")
 
 _DESCRIPTION = (
@@ -36,15 +39,23 @@ def main(arguments: list[str], program: str) -> int:
         SpliceError: whatever else ends it.
     """
     values = _options(program).parse(arguments)
-    settings = chosen_settings(values)
-    pair = _pair(values.pictures)
-    _check_output(values.output)
+    like: Path | None = values.like
+    if like is None:
+        settings, pair = chosen_settings(values), _pair(values.pictures)
+        remarks: list[str] = []
+    else:
+        recipe, settings = settings_like(like, values)
+        pair = _pair(values.pictures or pictures_like(recipe, like))
+        remarks = list(remarks_on(recipe, like, pair))
+    _check_output(values.output, pair, settings)
     told = progress(values.quiet)
     try:
+        for remark in remarks:
+            told.say(remark)
         outcome = _run(pair, settings, values, told)
     finally:
         told.close()
-    told.say(_ending(outcome))
+    told.say(_ending(outcome, values.output))
     show(str(outcome.picture))
     return 0 if outcome.finished else outcome.exit_status or 1
 
@@ -58,14 +69,33 @@ def _options(program: str) -> Options:
         metavar="STRUCTURE APPEARANCE",
         help="two pictures, or a folder with A/ and B/; by default the sample pair",
     )
-    add_run_options(parser, "outputs/<structure>--<appearance>", checkpoint_every=30.0)
+    add_run_options(
+        parser,
+        "outputs/<structure>--<appearance>",
+        checkpoint_every=30.0,
+        files="the picture to write (.png, .jpg, .webp, .tif)",
+    )
+    parser.add_argument(
+        "--like",
+        type=path,
+        metavar="PNG",
+        help="repeat the run that painted this picture: its settings and, if none are given, its "
+        "pictures",
+    )
     add_settings(parser)
+    parser.set_defaults(preset=None)
     return parser
 
 
 def _pair(pictures: list[Path]) -> Pair:
     if not pictures:
-        return _only_pair(_sample())
+        folder = sample_pair()
+        if folder is None:
+            raise InputError(
+                "no pictures are given, and the sample pair is not where Splice was installed; "
+                "give a structure image and an appearance image."
+            )
+        return _only_pair(folder)
     if len(pictures) == 1 and pictures[0].is_dir():
         return _only_pair(pictures[0])
     if len(pictures) == 1:
@@ -94,20 +124,19 @@ def _only_pair(folder: Path) -> Pair:
     return pair_of_files(pairs[0].structure, pairs[0].appearance)
 
 
-def _sample() -> Path:
-    for root in (Path(__file__).parents[2], Path.cwd()):
-        if (root / SAMPLE).is_dir():
-            return root / SAMPLE
-    raise InputError(
-        "no pictures are given, and the sample pair is only in the source of Splice; "
-        "give a structure image and an appearance image."
-    )
-
-
-def _check_output(output: Path | None) -> None:
-    """Refuse a hopeless folder before anything slow; holding it comes later."""
-    if output is not None and output.exists() and not output.is_dir():
-        raise InputError(f"{output} is a file; give a folder as --output.")
+def _check_output(output: Path | None, pair: Pair, settings: Settings) -> None:
+    """Refuse a hopeless file or folder before anything slow; holding it comes later."""
+    if output is None or output.is_dir():
+        return
+    if not is_picture_name(output):
+        if output.exists():
+            raise InputError(f"{output} is a file; give a folder or a picture as --output.")
+        return
+    check_writable(output, settings.depth)
+    for role in ("structure", "appearance"):
+        file: Path = getattr(pair, role)
+        if output.resolve() == file.resolve():
+            raise InputError(f"--output {output} is the {role} image itself; name another file.")
 
 
 def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Outcome:
@@ -138,21 +167,29 @@ def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Out
 
 def _folder(pair: Pair, values: Namespace) -> RunFolder:
     from splice.running.outputs import RunFolder
+    from splice.running.single_picture import SinglePicture
 
     if values.output is not None:
-        return RunFolder(values.output)
+        single = is_picture_name(values.output) and not values.output.is_dir()
+        return SinglePicture(values.output) if single else RunFolder(values.output)
     return RunFolder.numbered(OUTPUTS, pair.name, resume=values.resume)
 
 
-def _ending(outcome: Outcome) -> str:
+def _ending(outcome: Outcome, output: Path | None) -> str:
     took = duration(outcome.seconds)
     if not outcome.finished:
         return (
             f"stopped at step {outcome.step} of {outcome.steps}; the same command with "
-            f"--resume --output {outcome.picture.parent} goes on from here"
+            f"--resume --output {output or outcome.picture.parent} goes on from here"
         )
     scores = ""
     if outcome.scores is not None:
         values = vars(outcome.scores).items()
-        scores = "; " + ", ".join(f"{name} {value:.3g}" for name, value in values)
+        scores = "; " + ", ".join(f"{name} {_number(value)}" for name, value in values)
     return f"finished {outcome.steps} steps in {took}{scores}"
+
+
+def _number(score: float) -> str:
+    from splice.scores.score_table import NOT_DEFINED
+
+    return f"{score:.3g}" if math.isfinite(score) else NOT_DEFINED

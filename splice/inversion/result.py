@@ -14,6 +14,7 @@ from splice.inversion.loop import InversionStep, inversion_steps
 from splice.inversion.settings import InversionSettings, load_inversion_preset
 from splice.inversion.subjects import Picture, Subject, seen, subjects
 from splice.inversion.targets import represent, targets
+from splice.pictures.given import AnyPicture, as_image
 from splice.pictures.images import to_pil
 from splice.visualize.curves import Curves, loss_curves
 from splice.visualize.grids import labelled_grid
@@ -53,7 +54,7 @@ class Inverted:
 
 
 def invert(
-    images: Picture | Sequence[Picture],
+    images: AnyPicture | Sequence[AnyPicture],
     vit: FrozenViT,
     settings: InversionSettings | None = None,
     *,
@@ -64,7 +65,7 @@ def invert(
     """Inverts features of one picture or of several, start to end.
 
     Args:
-        images: sRGB in [0, 1].
+        images: files, pictures of Pillow's, arrays or tensors; see `AnyPicture`.
         vit: the backbone, on the device where everything is to run.
         settings: of the inversions; by default the preset `inversion-quick`.
         watch: is given the record of every step.
@@ -72,23 +73,24 @@ def invert(
         changes: single settings, such as `feature="cls"`, `blocks=(3, 12)` or `steps=500`.
 
     Raises:
-        InputError: a setting that cannot be.
+        InputError: a setting that cannot be, or what is no picture.
         RunError: a loss that is not finite, or a device without enough memory.
     """
     if settings is None:
         settings = load_inversion_preset(changes=changes)
     elif changes:
         settings = InversionSettings.model_validate({**settings.model_dump(), **changes})
-    images = [images] if isinstance(images, Tensor) else list(images)
+    several = [images] if isinstance(images, AnyPicture) else list(images)
+    pictures = [as_image(each, f"picture {n}") for n, each in enumerate(several, 1)]
     losses, last = [], None
-    for step in inversion_steps(images, vit, settings, together=together):
+    for step in inversion_steps(pictures, vit, settings, together=together):
         losses.append(step.losses)
         watch(step)
         last = step
     assert last is not None
     drawn = [picture.cpu() for picture in last.pictures()]
-    originals = [seen(image, vit, settings.size).cpu() for image in images]
-    inversions = subjects(settings, vit, len(images))
+    originals = [seen(image, vit, settings.size).cpu() for image in pictures]
+    inversions = subjects(settings, vit, len(pictures))
     return Inverted(
         originals,
         inversions,

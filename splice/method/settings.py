@@ -205,6 +205,12 @@ def _size(value: Any) -> Any:
     return int(text)
 
 
+def _depth(value: Any) -> Any:
+    if str(value).strip() not in ("8", "16"):
+        raise ValueError("it should be 8 or 16")
+    return int(value)
+
+
 Size = Annotated[int | Literal["auto"], BeforeValidator(_size)]
 
 
@@ -236,6 +242,9 @@ class Settings(Section):
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="of the matrix products"
+    )
+    depth: Annotated[Literal[8, 16], BeforeValidator(_depth)] = Field(
+        default=8, description="bits of each value in the output's file; 16 for a PNG alone"
     )
     compiled: bool = Field(
         default=False,

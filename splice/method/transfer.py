@@ -43,6 +43,8 @@ class Step:
         seconds: that the step took on the host.
         learnt: whether loss and gradients were finite; if not, nothing was learnt.
         precision: of the matrix products: "float32", "bfloat16" or "float16".
+        output: gives the picture so far, at the size of the structure image, in [0, 1]; to be called
+            before the next step, if at all, as painting takes about as long as one.
         note: what has changed in the way that the run works, in a sentence, when it has.
     """
 
@@ -52,6 +54,7 @@ class Step:
     seconds: float
     learnt: Outcome
     precision: str
+    output: Callable[[], Float[Tensor, "3 rows columns"]]
     note: str = ""
 
     @property
@@ -126,8 +129,9 @@ class Transfer:
             self.step += 1
             self._survive(learnt)
             seconds = time.perf_counter() - begun
-            steps, note, self._note = self.settings.steps, self._note, ""
-            yield Step(self.step, steps, losses, seconds, learnt, precision, note)
+            note, self._note = self._note, ""
+            steps, output = self.settings.steps, self.output
+            yield Step(self.step, steps, losses, seconds, learnt, precision, output, note)
 
     @torch.no_grad()
     def picture(self) -> Float[Tensor, "3 height width"]:

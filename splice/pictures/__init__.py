@@ -4,5 +4,16 @@ In come photographs of any kind, and folders of pairs. Out go tensors of 3 × he
 sRGB, at the size that was asked for; and files that are whole or not there.
 """
 
-MODULES = ("atomic", "guided_filter", "images", "pairs")
+MODULES = (
+    "atomic",
+    "encoding",
+    "formats",
+    "given",
+    "guided_filter",
+    "images",
+    "kept",
+    "pairs",
+    "png_text",
+    "resizing",
+)
 """Modules that other rooms may use."""

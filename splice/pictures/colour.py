@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from splice.errors import InputError
+from splice.pictures.profiles import convert, srgb
 
 _DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _MODES_OF_SPACES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
@@ -51,6 +52,23 @@ def to_srgb(picture: Image.Image, name: str) -> np.ndarray:
     return np.asarray(colour)
 
 
+def opacity(picture: Image.Image) -> np.ndarray | None:
+    """How opaque each pixel of a decoded picture is, whatever its mode.
+
+    Returns:
+        An array [height, width], float32 in [0, 1]; None where the whole picture is opaque.
+    """
+    if not picture.has_transparency_data:
+        return None
+    if picture.mode in _DEEP_GREY:
+        values = np.asarray(picture) != picture.info.get("transparency")
+        values = values.astype(np.float32)
+    else:
+        _, alpha = _split_alpha(picture)
+        values = np.asarray(alpha, np.float32) / 255
+    return None if bool((values == 1).all()) else values
+
+
 def _profile(picture: Image.Image) -> _Profile | None:
     data = picture.info.get("icc_profile")
     if not isinstance(data, bytes):
@@ -87,29 +105,16 @@ def _split_alpha(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]
 def _profile_to_srgb(colour: Image.Image, profile: _Profile | None) -> Image.Image:
     if colour.mode == "LAB":
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        return _transform(colour, lab)
+        return convert(colour, lab, srgb())
     if profile is not None:
         if profile.mode == "RGB" and colour.mode == "L":  # grey, saved with a camera's profile
             colour = colour.convert("RGB")
         if profile.mode == colour.mode:
             try:
-                return _transform(colour, profile.content)
+                return convert(colour, profile.content, srgb())
             except (OSError, ImageCms.PyCMSError, ValueError, TypeError):
                 pass
     return colour.convert("RGB")
-
-
-def _transform(colour: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        colour,
-        profile,
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    assert converted is not None  # only an in-place conversion returns nothing
-    return converted
 
 
 def _deep_grey(picture: Image.Image, profile: _Profile | None, name: str) -> np.ndarray:

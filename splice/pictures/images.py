@@ -1,21 +1,20 @@
 """Pictures in and out: files of any kind to sRGB tensors in [0, 1], and back."""
 
-import io
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
-from torch.nn import functional as F
 
-from splice.errors import InputError, RunError
+from splice.errors import InputError
 from splice.pictures.atomic import write_atomically
 from splice.pictures.colour import to_srgb
+from splice.pictures.encoding import to_pil, write_image
 from splice.pictures.picture_file import MAX_PIXELS, MIN_SIDE, check_picture, open_picture
+from splice.pictures.resizing import resize, resize_short_side, short_side_size
+from splice.pictures.upright import turn_upright
 
 __all__ = [
     "MAX_PIXELS",
@@ -27,17 +26,6 @@ __all__ = [
     "write_atomically",
     "write_image",
 ]
-
-_ORIENTATION_TAG = 0x0112
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def read_image(
@@ -75,7 +63,7 @@ def read_image(
                 )
             _decode_reduced(picture, short_side)
         picture.load()
-        upright = _turn_upright(picture)
+        upright = turn_upright(picture)
         values = torch.from_numpy(np.array(to_srgb(upright, str(path))))
     image = values.permute(2, 0, 1).contiguous().float()
     if values.dtype == torch.uint8:
@@ -84,7 +72,7 @@ def read_image(
         return image
     if (upright.width > upright.height) != (width > height):
         height, width = width, height
-    return _resize(image, short_side_size(height, width, short_side))
+    return resize(image, short_side_size(height, width, short_side))
 
 
 def _decode_reduced(picture: Image.Image, short_side: int) -> None:
@@ -98,94 +86,3 @@ def _decode_reduced(picture: Image.Image, short_side: int) -> None:
         if aligned and min(width, height) // scale >= 2 * short_side:
             picture.draft(None, (width // scale, height // scale))
             return
-
-
-def _turn_upright(picture: Image.Image) -> Image.Image:
-    if picture.format == "TIFF" or picture.format == "HEIF":
-        return picture  # turned by the decoder
-    try:
-        mark = picture.getexif().get(_ORIENTATION_TAG)
-    except Exception:  # damaged marks are as good as none
-        return picture
-    turn = _TURNS.get(mark) if isinstance(mark, int) else None
-    if turn is None:
-        return picture
-    turned = picture.transpose(turn)
-    turned.format = picture.format
-    return turned
-
-
-def short_side_size(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width once the short side has `size` pixels: aspect kept, rounded, never 0.
-
-    Raises:
-        InputError: `size` is not positive.
-    """
-    if size < 1:
-        raise InputError(f"the short side of a picture cannot be {size} pixels; give at least 1.")
-    short, long = min(height, width), max(height, width)
-    long = (2 * long * size + short) // (2 * short)
-    return (size, long) if height <= width else (long, size)
-
-
-def resize_short_side(
-    image: Float[Tensor, "3 height width"], size: int
-) -> Float[Tensor, "3 resized_height resized_width"]:
-    """Resize a picture until its short side has `size` pixels, aspect kept.
-
-    Bicubic with antialiasing, clamped to [0, 1] because the filter overshoots at edges.
-
-    Raises:
-        InputError: `size` is not positive.
-    """
-    return _resize(image, short_side_size(image.shape[1], image.shape[2], size))
-
-
-def _resize(
-    image: Float[Tensor, "3 height width"], size: tuple[int, int]
-) -> Float[Tensor, "3 resized_height resized_width"]:
-    if tuple(image.shape[1:]) == size:
-        return image
-    resized = F.interpolate(
-        image[None], size=size, mode="bicubic", align_corners=False, antialias=True
-    )
-    return resized[0].clamp(0, 1)
-
-
-def to_pil(image: Float[Tensor, "3 height width"]) -> Image.Image:
-    """Round a picture to 8 bits, values clipped to [0, 1].
-
-    Raises:
-        RunError: the picture holds values that are not finite.
-    """
-    values = image.detach()
-    if not bool(values.isfinite().all()):
-        raise RunError("the picture holds values that are not finite, so it cannot be shown.")
-    levels = values.float().clamp(0, 1).mul(255).round().to(torch.uint8)
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy())
-
-
-def write_image(path: str | Path, image: Float[Tensor, "3 height width"]) -> None:
-    """Write an 8-bit sRGB picture, whole or not at all; the same picture gives the same bytes.
-
-    Args:
-        path: `.png`, or `.jpg`/`.jpeg` (quality 95, no chroma subsampling); an existing file is
-            replaced.
-        image: values in [0, 1]; what lies outside is clipped.
-
-    Raises:
-        InputError: another suffix, a missing or unwritable folder.
-        RunError: a full disk, or values that are not finite.
-    """
-    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - also for a str
-    buffer = io.BytesIO()
-    if suffix == ".png":
-        marks = PngInfo()
-        marks.add(b"sRGB", b"\0")
-        to_pil(image).save(buffer, "PNG", compress_level=6, pnginfo=marks)
-    elif suffix in (".jpg", ".jpeg"):
-        to_pil(image).save(buffer, "JPEG", quality=95, subsampling=0)
-    else:
-        raise InputError(f"{path} cannot be written: name it .png, .jpg or .jpeg.")
-    # Encoded in memory first: encoders hide the reason when the disk is full.
-    write_atomically(path, lambda file: file.write(buffer.getvalue()))

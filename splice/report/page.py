@@ -7,7 +7,7 @@ from typing import Any
 
 from splice.errors import RunError
 from splice.pictures.images import write_atomically
-from splice.scores.score_table import DECIMALS
+from splice.scores import score_table
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
@@ -69,5 +69,5 @@ def _asset(name: str) -> Any:
 
 
 def score_text(value: float, name: str) -> str:
-    """A score with as many places as its table has."""
-    return f"{value:.{DECIMALS[name]}f}"
+    """A score as tables show it, under the name last, as filters of templates want it."""
+    return score_table.score_text(name, value)

@@ -83,12 +83,12 @@ class RunEntry:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Of the output, those that are numbers."""
+        """Of the output; NaN where one is not defined, and none of what an earlier version lacked."""
         scores = self.record.get("scores")
         if not isinstance(scores, Mapping):
             return {}
-        numbers = {name: _number(scores.get(name)) for name in BETTER}
-        return {name: value for name, value in numbers.items() if value is not None}
+        numbers = {name: _number(scores[name]) for name in BETTER if name in scores}
+        return {name: math.nan if value is None else value for name, value in numbers.items()}
 
     def get(self, *keys: str) -> Any:
         """What the record holds under these keys, one within the other; None where nothing is."""

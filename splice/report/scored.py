@@ -49,7 +49,7 @@ class Scored:
 
     Attributes:
         judge: the backbone that gave them; None where each run was scored by its own.
-        pairs: by system and by pair, the scores by name.
+        pairs: by system and by pair, the scores by name; NaN where one is not defined.
         means: by system, those of an evaluation; empty without one.
     """
 
@@ -79,8 +79,9 @@ class Scored:
             means = {
                 system: {
                     score: Mean(value["mean"], value["low"], value["high"])
-                    for score, value in found["scores"].items()
                     if value["mean"] is not None
+                    else Mean(math.nan)
+                    for score, value in found["scores"].items()
                 }
                 for system, found in systems.items()
             }
@@ -111,10 +112,11 @@ class Scored:
         found: dict[str, Mean] = {}
         for score in BETTER:
             values = [scores[score] for scores in self.pairs[system].values() if score in scores]
+            defined = [value for value in values if math.isfinite(value)]
             if values:
-                found[score] = Mean(math.fsum(values) / len(values))
+                found[score] = Mean(math.fsum(defined) / len(defined) if defined else math.nan)
         return found
 
 
 def _numbers(scores: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in scores.items() if value is not None}
+    return {name: math.nan if value is None else float(value) for name, value in scores.items()}

@@ -14,8 +14,10 @@ MODULES = (
     "outcome",
     "outputs",
     "presets",
+    "recipe",
     "run",
     "setting_list",
     "signals",
+    "single_picture",
 )
 """Modules that other rooms may use."""

@@ -1,4 +1,4 @@
-"""The files that a run begins with: how large they are read, and by which sum they are known."""
+"""The pictures that a run begins with: how large they are read, and by which sum files are known."""
 
 import hashlib
 from pathlib import Path
@@ -9,12 +9,20 @@ from torch import Tensor
 
 from splice.errors import InputError
 from splice.method.settings import Settings
-from splice.pictures.images import check_picture, read_image
+from splice.pictures.given import WORDS, AnyPicture, as_image, size_of
 from splice.running.memory import largest_size
 
 
-def choose_size(structure: Path, settings: Settings, device: torch.device) -> int:
+def choose_size(
+    structure: AnyPicture, settings: Settings, device: torch.device, name: str = WORDS
+) -> int:
     """The short side that both pictures are cut down to, in pixels: `settings.size`, or what fits.
+
+    Args:
+        structure: the structure image.
+        settings: of the run.
+        device: where it computes.
+        name: what messages call the structure image, unless it is a file.
 
     Raises:
         InputError: the structure image cannot be read.
@@ -22,13 +30,15 @@ def choose_size(structure: Path, settings: Settings, device: torch.device) -> in
     """
     if isinstance(settings.size, int):
         return settings.size
-    width, height = check_picture(structure)
+    width, height = size_of(structure, name)
     return largest_size(height, width, device, settings)
 
 
-def read_at_most(file: Path, size: int) -> Float[Tensor, "3 height width"]:
+def read_at_most(
+    picture: AnyPicture, size: int, name: str = WORDS
+) -> Float[Tensor, "3 height width"]:
     """The picture, its short side cut down to `size` pixels, never enlarged."""
-    return read_image(file, short_side=min(size, *check_picture(file)))
+    return as_image(picture, name, short_side=size)
 
 
 def sha256(file: Path) -> str:

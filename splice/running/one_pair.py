@@ -1,47 +1,112 @@
-"""The whole of Splice as one function: two picture files in, the spliced picture out."""
+"""The whole of Splice as one function: two pictures in, the spliced picture out."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, overload
 
+import numpy as np
+import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
+from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.method.transfer import Step, Transfer
+from splice.pictures.encoding import to_transparent_pil, with_opacity
+from splice.pictures.given import AnyPicture, kept_from
 from splice.running.device import find_device
 from splice.running.inputs import choose_size, read_at_most
 
+Kind = Literal["tensor", "pil", "numpy"]
+"""What a picture can be returned as."""
 
+_ROLES = ("the structure image", "the appearance image")
+
+
+@overload
 def splice_pair(
-    structure: str | Path,
-    appearance: str | Path,
+    structure: AnyPicture,
+    appearance: AnyPicture,
     settings: Settings | None = None,
     *,
+    kind: Literal["tensor"] = "tensor",
+    vit: FrozenViT | None = None,
+    watch: Callable[[Step], object] = ...,
+) -> Float[Tensor, "3 height width"]: ...
+
+
+@overload
+def splice_pair(
+    structure: AnyPicture,
+    appearance: AnyPicture,
+    settings: Settings | None = None,
+    *,
+    kind: Literal["pil"],
+    vit: FrozenViT | None = None,
+    watch: Callable[[Step], object] = ...,
+) -> Image.Image: ...
+
+
+@overload
+def splice_pair(
+    structure: AnyPicture,
+    appearance: AnyPicture,
+    settings: Settings | None = None,
+    *,
+    kind: Literal["numpy"],
+    vit: FrozenViT | None = None,
+    watch: Callable[[Step], object] = ...,
+) -> Float[np.ndarray, "height width channels"]: ...
+
+
+def splice_pair(
+    structure: AnyPicture,
+    appearance: AnyPicture,
+    settings: Settings | None = None,
+    *,
+    kind: Kind = "tensor",
     vit: FrozenViT | None = None,
     watch: Callable[[Step], object] = lambda step: None,
-) -> Float[Tensor, "3 height width"]:
-    """The structure image in the look of the appearance image, in [0, 1], with nothing written.
+) -> Tensor | Image.Image | np.ndarray:
+    """The structure image in the look of the appearance image, with nothing written.
 
     Args:
-        structure: file of the structure image.
-        appearance: file of the appearance image.
+        structure: the structure image: a file, a picture of Pillow's, an array or a tensor; see
+            `AnyPicture`.
+        appearance: the appearance image, likewise.
         settings: of the run; the preset `default` if left out.
+        kind: what is returned, whatever was given.
         vit: the settings' backbone on the settings' device, if it is loaded already.
-        watch: is given the record of every step.
+        watch: is given the record of every step, whose `output()` is the picture so far.
+
+    Returns:
+        sRGB. "tensor": float32 of 3 × height × width in [0, 1], transparency laid over white.
+        "pil": a picture of 8 bits. "numpy": float32 of height × width × 3 in [0, 1]. These two keep
+        the structure image's transparency, if it has any, as a fourth channel.
 
     Raises:
-        InputError: a picture or setting that cannot be used.
+        InputError: a picture, setting or kind that cannot be used.
         RunError: the weights could not be fetched, no size fits into memory, or the loop failed.
     """
+    if kind not in ("tensor", "pil", "numpy"):
+        raise InputError(f"the kind {kind!r} cannot be returned; name tensor, pil or numpy.")
     settings = settings or Settings()
     device = find_device(settings.device)
+    size = choose_size(structure, settings, device, _ROLES[0])
+    given = zip((structure, appearance), _ROLES, strict=True)
+    pictures = [read_at_most(picture, size, role) for picture, role in given]
     if vit is None:
         weights = Path(settings.weights).expanduser() if settings.weights else None
         vit = FrozenViT.load(settings.backbone, device=device, weights=weights)
-    size = choose_size(Path(structure), settings, device)
-    pictures = [read_at_most(Path(file), size) for file in (structure, appearance)]
     transfer = Transfer(pictures[0], pictures[1], settings, vit, device)
     for step in transfer.steps():
         watch(step)
-    return transfer.output().cpu()
+    output = transfer.output().cpu()
+    if kind == "tensor":
+        return output
+    kept = kept_from(structure, _ROLES[0])
+    if kind == "pil":
+        return to_transparent_pil(output, kept)
+    return torch.movedim(with_opacity(output, kept), 0, -1).contiguous().numpy()

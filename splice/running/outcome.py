@@ -7,7 +7,7 @@ from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.running import checkpoint as checkpoints
 from splice.running.inputs import sha256
-from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
+from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.scores.metrics import BETTER, Scores
 
 
@@ -62,7 +62,9 @@ def earlier_outcome(
             f"the run in {folder.path} is finished after {steps} steps, and finished runs keep no "
             "checkpoint to go on from; name another folder for a longer one."
         )
+    if scores is None:
+        return Outcome(folder.picture, True, steps, steps, seconds)
     # A run of an earlier version may lack a score.
     known = {name: scores.get(name) for name in BETTER}
     numbers = {name: float("nan") if value is None else value for name, value in known.items()}
-    return Outcome(folder.path / PICTURE, True, steps, steps, seconds, Scores(**numbers))
+    return Outcome(folder.picture, True, steps, steps, seconds, Scores(**numbers))

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from splice.errors import InputError, RunError, SpliceError
 from splice.pictures.atomic import write_atomically
+from splice.pictures.encoding import write_image
 
 PICTURE = "output.png"
 PANEL = "panel.png"
@@ -25,11 +26,18 @@ CHECKPOINT = "checkpoint.safetensors"
 FILES = (RECORD, PICTURE, PANEL, LOSSES_TABLE, LOSSES_FIGURE, TIME_LAPSE, CHECKPOINT)
 _LOCK = ".lock"
 
+WritePicture = Callable[[Path, Tensor], None]
+"""Writes a picture to a file, in one manner or another."""
+
 
 class RunFolder:
     """A run's folder, held by this process until it is released (or the process ends).
 
     Use it as a context manager. What an earlier process was writing when it was killed is removed.
+
+    Attributes:
+        path: of the folder.
+        picture: the file of the output.
     """
 
     def __init__(self, path: Path, *, wait: float = 0.0) -> None:
@@ -42,7 +50,7 @@ class RunFolder:
         Raises:
             InputError: it cannot be created or written to, or another run holds it.
         """
-        self.path = path
+        self.path, self.picture = path, path / PICTURE
         self._created = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -159,12 +167,23 @@ class RunFolder:
                 ) from None
             raise
 
-    def write_picture(self, image: Float[Tensor, "3 height width"]) -> None:
-        """Write the output, in [0, 1]."""
-        from splice.pictures.images import write_image
+    def show(
+        self, image: Float[Tensor, "3 height width"], write: WritePicture = write_image
+    ) -> None:
+        """Write the output so far, in [0, 1]; see `write_picture`."""
+        self.write_picture(image, write)
 
+    def write_picture(
+        self, image: Float[Tensor, "3 height width"], write: WritePicture = write_image
+    ) -> None:
+        """Write the output.
+
+        Args:
+            image: in [0, 1].
+            write: what writes a picture to a file.
+        """
         with self.writing():
-            write_image(self.path / PICTURE, image)
+            write(self.picture, image)
 
     def write_panel(self, images: Sequence[Image.Image]) -> None:
         """Write structure, appearance and output side by side."""

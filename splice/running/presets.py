@@ -65,16 +65,19 @@ def load_preset(
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise InputError(_explanation(error, changed, file)) from None
+        raise InputError(explanation(error, changed, file)) from None
 
 
-def change_settings(settings: Settings, changes: Mapping[str, Any], source: str) -> Settings:
+def change_settings(
+    settings: Settings, changes: Mapping[str, Any], source: str, *, are_options: bool = False
+) -> Settings:
     """Settings with single ones changed, as `load_preset` changes those of a preset.
 
     Args:
         settings: to start from; they are left as they are.
         changes: values by the dotted path of a setting, or by any end of it that names no other.
         source: what a message names as the origin of a wrong value.
+        are_options: whether the changes came from a command line, and are named so.
 
     Raises:
         InputError: no such setting or value.
@@ -86,7 +89,7 @@ def change_settings(settings: Settings, changes: Mapping[str, Any], source: str)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise InputError(_explanation(error, {}, Path(source))) from None
+        raise InputError(explanation(error, changed if are_options else {}, Path(source))) from None
 
 
 def _preset_file(preset: str | Path) -> Path:
@@ -149,7 +152,7 @@ def _from_text(path: str, value: Any) -> Any:
         return value
 
 
-def _explanation(error: ValidationError, changed: Mapping[str, Any], file: Path) -> str:
+def explanation(error: ValidationError, changed: Mapping[str, Any], file: Path) -> str:
     """The first of pydantic's findings, as one sentence."""
     first = error.errors()[0]
     names = [str(part) for part in first["loc"]]

@@ -17,7 +17,9 @@ import torch
 from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import RunError, SpliceError
 from splice.method.settings import Settings
-from splice.pictures.images import resize_short_side, to_pil
+from splice.pictures.encoding import to_pil, write_image
+from splice.pictures.images import resize_short_side
+from splice.pictures.kept import read_kept
 from splice.running import checkpoint as checkpoints
 from splice.running.checkpoint import Checkpoint
 from splice.running.device import describe_device, find_device, peak_memory, versions
@@ -25,7 +27,8 @@ from splice.running.inputs import choose_size, read_at_most, sha256
 from splice.running.loss_table import LossTable
 from splice.running.memory import explained
 from splice.running.outcome import Outcome
-from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
+from splice.running.outputs import CHECKPOINT, RunFolder
+from splice.running.recipe import recipe_of
 from splice.scores.metrics import Scores, score
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ class Run:
         )
         self.structure = read_at_most(structure, self._size)
         self.appearance = read_at_most(appearance, self._size)
+        self._kept = read_kept(structure)
         self.vit = vit or FrozenViT.load(
             settings.backbone,
             device=self.device,
@@ -173,9 +177,14 @@ class Run:
     def _show(self) -> None:
         """Write the picture so far, unless that took too large a share of the time."""
         begun = time.monotonic()
-        self.folder.write_picture(self.transfer.output().float().cpu())
+        self.folder.show(self.transfer.output().float().cpu(), self._write_image)
         now = time.monotonic()
         self._show_from = now + SHOWN_RARELY * (now - begun)
+
+    def _write_image(self, file: Path, image: torch.Tensor) -> None:
+        recipe = recipe_of(self._files, self._inputs, self.settings, self.transfer.step)
+        depth = self.settings.depth
+        write_image(file, image, kept=self._kept, depth=depth, texts=recipe.texts())
 
     def save(self) -> None:
         """Write a checkpoint of the step that was done last."""
@@ -224,13 +233,13 @@ class Run:
         scores = self._write(finished)
         if finished:
             self.folder.remove(CHECKPOINT)
-        picture = self.folder.path / PICTURE
+        picture = self.folder.picture
         return Outcome(picture, finished, done, steps, self._seconds(), scores, status)
 
     def _write(self, finished: bool) -> Scores | None:
         """Every file of the run but the checkpoint; the record last, as it says what is there."""
         output = self.transfer.output().detach().float().cpu()
-        self.folder.write_picture(output)
+        self.folder.write_picture(output, self._write_image)
         self.folder.write_panel([to_pil(i) for i in (self.structure, self.appearance, output)])
         self.folder.write_losses(
             self.loss_table.csv(), self.loss_table.curves(), self.loss_table.steps()
@@ -253,7 +262,7 @@ class Run:
             "skipped_steps": self.loss_table.skipped(),
             "structure": self._picture_record("structure", self.structure),
             "appearance": self._picture_record("appearance", self.appearance),
-            "output": {"file": PICTURE, "size": size},
+            "output": {"file": self.folder.picture.name, "size": size},
             "backbone": {"name": self.settings.backbone, **weights},
             "seed": self.settings.seed,
             "settings": self._settings,

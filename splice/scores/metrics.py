@@ -16,6 +16,8 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.objective import lost_detail
+from splice.pictures.given import AnyPicture, as_image
+from splice.pictures.resizing import resize
 
 SHORT_SIDE = 224
 """Pixels on the short side of what the judging backbone sees; the aspect is kept up to 480."""
@@ -219,16 +221,6 @@ def foreground(
     return (~mask if corners >= 3 else mask).to(keys.device)
 
 
-def resize(
-    image: Float[Tensor, "3 height width"], size: tuple[int, int]
-) -> Float[Tensor, "3 rows columns"]:
-    """Resize a picture in [0, 1] to rows x columns by antialiased bicubic interpolation."""
-    if tuple(image.shape[1:]) == size:
-        return image
-    resized = F.interpolate(image[None], size=size, mode="bicubic", antialias=True)
-    return resized[0].clamp(0, 1)
-
-
 class Judge:
     """Scores outputs of one pair; the features of its two images are extracted once.
 
@@ -287,14 +279,24 @@ class Judge:
 
 
 def score(
-    vit: FrozenViT,
-    output: Float[Tensor, "3 rows columns"],
-    structure: Float[Tensor, "3 height width"],
-    appearance: Float[Tensor, "3 h w"],
+    vit: FrozenViT, output: AnyPicture, structure: AnyPicture, appearance: AnyPicture
 ) -> Scores:
-    """Compute the six scores of one output against its pair; all three pictures are in [0, 1].
+    """Compute the six scores of one output against its pair.
 
     The backbone sees each picture at a short side of 224 px with its aspect kept; the output is
     resized to the structure image's size first. `Judge` scores several outputs of one pair faster.
+
+    Args:
+        vit: the judging backbone.
+        output: a file, a picture of Pillow's, an array or a tensor; see `AnyPicture`.
+        structure: the structure image, likewise.
+        appearance: the appearance image, likewise.
+
+    Raises:
+        InputError: one of them is no picture.
     """
-    return Judge(vit, structure, appearance)(output)
+    given = {"output": output, "structure image": structure, "appearance image": appearance}
+    judged, *pair = (
+        as_image(picture, f"the {name}", smallest=1) for name, picture in given.items()
+    )
+    return Judge(vit, *pair)(judged)

@@ -15,6 +15,9 @@ from splice.scores.metrics import BETTER, SHORT_SIDE
 
 DECIMALS = {"self_sim": 4, "dino_i": 3, "texture": 3, "colour": 4, "layout": 3, "artefacts": 3}
 """Places after the point with which each score is shown."""
+NOT_DEFINED = "not defined"
+"""What stands for a score that is not a number: `texture` where both pictures look the same."""
+
 _ARROWS = {"lower": "↓", "higher": "↑"}
 
 
@@ -48,14 +51,16 @@ def format_markdown(evaluation: Evaluation) -> str:
     rows = [["system", *_headings()]]
     for system in evaluation.systems:
         intervals = _intervals(evaluation, system)
-        rows.append([system, *(f"{_mean(s, i)} {_range(s, i)}" for s, i in intervals.items())])
+        rows.append(
+            [system, *(f"{_mean(s, i)} {_range(s, i)}".rstrip() for s, i in intervals.items())]
+        )
     parts.append(_markdown(rows))
     rivals = _rivals(evaluation)
     if rivals:
         rows = [[f"{evaluation.ours} minus", *_headings()]]
         for rival in rivals:
             cells = [
-                f"{_mean(s, c.difference, '+')} {_record(c)} {_range(s, c.difference, '+')}"
+                f"{_mean(s, c.difference, '+')} {_record(c)} {_range(s, c.difference, '+')}".rstrip()
                 for s, c in _comparisons(evaluation, rival)
             ]
             rows.append([rival, *cells])
@@ -204,16 +209,25 @@ def _headings() -> list[str]:
     return [f"{score} {_ARROWS[better]}" for score, better in BETTER.items()]
 
 
-def _number(score: str, value: float, sign: str = "") -> str:
-    return f"{value:{sign}.{DECIMALS[score]}f}" if math.isfinite(value) else "n/a"
+def score_text(score: str, value: float, sign: str = "") -> str:
+    """A score as it is shown: with the places of `DECIMALS`, or in words where it is not a number.
+
+    Args:
+        score: its name.
+        value: of it, or of a difference.
+        sign: "+" to show that of positive values as well.
+    """
+    return f"{value:{sign}.{DECIMALS[score]}f}" if math.isfinite(value) else NOT_DEFINED
 
 
 def _mean(score: str, interval: Interval, sign: str = "") -> str:
-    return _number(score, interval.mean, sign)
+    return score_text(score, interval.mean, sign)
 
 
 def _range(score: str, interval: Interval, sign: str = "") -> str:
-    return f"[{_number(score, interval.low, sign)}, {_number(score, interval.high, sign)}]"
+    if not math.isfinite(interval.mean):
+        return ""
+    return f"[{score_text(score, interval.low, sign)}, {score_text(score, interval.high, sign)}]"
 
 
 def _comparisons(evaluation: Evaluation, rival: str) -> list[tuple[str, Comparison]]:

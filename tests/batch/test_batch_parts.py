@@ -30,6 +30,7 @@ from splice.commands.batch_progress import standing
 from splice.errors import InputError, RunError
 from splice.pictures.pairs import Pair, plan_pairs
 from splice.running.outputs import CHECKPOINT, RunFolder
+from splice.running.recipe import read_recipe
 from splice.scores.metrics import BETTER
 
 
@@ -335,6 +336,9 @@ def test_a_run_done_elsewhere_is_written_here_as_if_it_had_been_done_here(small,
     record = json.loads((here.folder / "run.json").read_text())
     assert record["structure"]["file"] == str(here.structure)
     assert record["appearance"]["file"] == str(here.appearance)
+    recipe = read_recipe(here.folder / "output.png")
+    assert recipe.structure.file == str(here.structure)
+    assert recipe.appearance.file == str(here.appearance)
     plan = _plan(small, tmp_path / "here", resume=True)
     assert [task.name for task in plan.finished] == ["a"]
     assert not [path for path in Path(here.folder).iterdir() if path.name not in files]

@@ -9,8 +9,10 @@ import small_batch
 import small_run
 
 from splice.batch import plan_batch
+from splice.pictures.images import read_image
 from splice.pictures.pairs import plan_pairs
 from splice.running.outputs import CHECKPOINT
+from splice.running.recipe import read_recipe
 
 PROGRAM = small_run.ROOT / "tests" / "helpers" / "ray_batch.py"
 CANNOT_START = 77
@@ -65,7 +67,10 @@ def test_every_pair_finishes_though_a_node_is_killed(tmp_path):
         assert record["structure"]["file"] == str(small.pairs / name / "A" / "structure.png")
         assert record["backbone"]["file"] == str(small.weights)
         assert not (folder / CHECKPOINT).exists()
-        pictures.add((folder / "output.png").read_bytes())
+        pictures.add(read_image(folder / "output.png").numpy().tobytes())
+        recipe = read_recipe(folder / "output.png")
+        assert recipe.structure.file == str(small.pairs / name / "A" / "structure.png")
+        assert recipe.appearance.file == str(small.pairs / name / "B" / "appearance.jpg")
     assert len(pictures) == 1
     # The damaged picture is named as the user knows it, not as the node does.
     assert str(small.pairs / "d" / "B" / "appearance.jpg") in ends["d"]["reason"]

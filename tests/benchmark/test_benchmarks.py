@@ -466,7 +466,7 @@ def test_the_command_measures_and_writes(small, tmp_path, capsys):
 
 
 def test_the_command_takes_noise_where_there_is_no_sample(small, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("splice.commands.bench.SAMPLE", Path("nowhere"))
+    monkeypatch.setattr("splice.commands.bench.sample_pair", lambda: None)
     file = tmp_path / "step.json"
     options = ["--rounds=1", f"--json={file}", "--steps=2", "--quiet"]
     assert main(["bench", *small.options, *options]) == 0

@@ -22,6 +22,7 @@ class Step:
     seconds: float
     skipped: bool
     precision: str
+    output: Any = None
     note: str = ""
 
 
@@ -43,7 +44,8 @@ class Transfer:
             losses: dict[str, Any] = {"colour": (self.image - self.goal).square().mean()}
             if self.step % 3 == 0:
                 losses["entire"] = float(self.step)
-            yield Step(self.step, self.settings.steps, losses, 0.01, False, "float32")
+            output = self.output
+            yield Step(self.step, self.settings.steps, losses, 0.01, False, "float32", output)
 
     def picture(self) -> Tensor:
         return self.image

@@ -25,6 +25,7 @@ from splice.inversion.batches import bytes_kept
 from splice.inversion.result import inversion_grid, labels, psnr, relative_distances
 from splice.inversion.subjects import seen, subjects
 from splice.inversion.targets import targets
+from splice.pictures.images import to_pil
 
 SMALL = {"size": 80, "steps": 6}
 
@@ -231,6 +232,17 @@ def test_pictures_of_several_sizes_run_side_by_side(vit, image):
     assert [tuple(p.shape) for p in result.pictures] == [(3, 80, 96), (3, 96, 80)]
     alone = invert(tall, vit, settings(blocks=(3,), steps=2))
     assert torch.equal(alone.pictures[0], result.pictures[1])
+
+
+def test_pictures_of_any_kind_are_inverted(vit, image, tmp_path):
+    picture = to_pil(image)
+    picture.save(tmp_path / "picture.png")
+    tensor = torch.from_numpy(np.array(picture)).movedim(-1, 0).float() / 255
+    given = [picture, np.asarray(picture), tmp_path / "picture.png", tensor]
+    result = invert(given, vit, settings(blocks=(3,), steps=1))
+    assert all(torch.equal(each, result.originals[3]) for each in result.originals)
+    alone = invert(str(given[2]), vit, settings(blocks=(3,), steps=1))
+    assert len(alone.originals) == 1 and torch.equal(alone.originals[0], result.originals[3])
 
 
 def test_the_grid_has_a_row_for_each_seed_and_a_column_for_each_block(vit, image):

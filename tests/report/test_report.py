@@ -273,10 +273,36 @@ def test_scores_of_an_evaluation_are_shown_for_all_systems(outputs, tmp_path):
     assert "judged by the judge" in table.text
     (rivals,) = _card(page, "2").all("section", of="rivals")
     cells = [[cell.text for cell in row.all("td")] for row in rivals.all("tr")[1:]]
-    # One column a score; of these, the third alone is known.
+    # One column a score; of these, the third alone is known, and one is not defined.
     assert cells == [
-        ["–" if name != "texture" else known for name in BETTER] for known in ("0.250", "0.400")
+        [{"texture": known, "layout": "not defined"}.get(name, "–") for name in BETTER]
+        for known in ("0.250", "0.400")
     ]
+
+
+def test_scores_that_are_not_defined_are_told_as_that(outputs, tmp_path):
+    """And neither sorted by nor counted in means."""
+    for name in ("2", "10"):
+        shutil.copytree(outputs.folder / name, tmp_path / name)
+    record = json.loads((tmp_path / "2" / "run.json").read_text())
+    record["scores"]["texture"] = record["scores"]["layout"] = None
+    (tmp_path / "2" / "run.json").write_text(json.dumps(record))
+    other = json.loads((tmp_path / "10" / "run.json").read_text())
+    other["scores"]["layout"] = None
+    del other["scores"]["artefacts"]  # as an earlier version wrote it
+    (tmp_path / "10" / "run.json").write_text(json.dumps(other))
+    write_gallery(tmp_path / "report.html", find_runs(tmp_path), title="t")
+    page = html_pages.read(tmp_path / "report.html")
+    card = _card(page, "2")
+    scores = {row.all("dt")[0].text: row.all("dd")[0].text for row in _rows(card, "scores")}
+    assert scores["texture ↓ (lower is better)"] == "not defined"
+    assert "data-score-texture" not in card.attributes
+    assert "data-score-colour" in card.attributes
+    assert "artefacts" not in " ".join(row.text for row in _rows(_card(page, "10"), "scores"))
+    (table,) = page.all("section", of="summary")
+    cells = dict(zip(BETTER, (cell.text for cell in table.all("tr")[1].all("td")), strict=True))
+    assert cells["texture"] == f"{other['scores']['texture']:.3f}"
+    assert cells["layout"] == "not defined"
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", "{}", '{"systems": {"a": 1}, "ours": "a"}'])

@@ -71,7 +71,7 @@ def test_the_paper_preset_is_the_paper():
 def test_the_paper_preset_states_all_that_decides_the_result():
     """So that a better default cannot change what the preset `paper` does."""
     stated = set(_paths(yaml.safe_load((preset_folder() / "paper.yaml").read_text())))
-    about_the_run = {"weights", "seed", "device"}
+    about_the_run = {"weights", "seed", "device", "depth"}
     unused = {
         path
         for path in settings_list()

@@ -221,6 +221,16 @@ def test_text_names_the_judge_and_holds_every_mean(table: Evaluation) -> None:
     assert all(len(line) < 130 for line in lines)
 
 
+def test_what_is_not_defined_is_told_in_words() -> None:
+    """As the texture is, where a pair's two pictures look the same."""
+    scores = {name: made_up([0.1], [math.nan]) for name in ("ours", "rival")}
+    same = Evaluation("tiny", scores, {"ours": (), "rival": ()}, "ours")
+    for text in (score_table.format_text(same), score_table.format_markdown(same)):
+        assert text.count("not defined") == 3  # of both, and of their difference
+        assert "nan" not in text and "n/a" not in text
+    assert score_table.as_data(same)["systems"]["ours"]["scores"]["texture"]["mean"] is None
+
+
 def test_markdown_is_a_table_with_as_many_cells_everywhere(table: Evaluation) -> None:
     text = score_table.format_markdown(table)
     rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -5,12 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from splice.errors import InputError
+from splice.pictures.formats import is_picture_name
 from splice.pictures.pairs.pair import Draft
-
-PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
-    | {".avif", ".heic", ".heif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm"}
-)
 
 SPLITS = ("val", "test", "train")
 """Parts of a data set, the one that is taken where none is asked for first."""
@@ -83,16 +79,12 @@ def read_sets(folder: Path, split: str | None = None) -> dict[str, list[Path]]:
 
 def list_pictures(folder: Path) -> list[Path]:
     """Files of a folder that are named like pictures, sorted by name; hidden ones are not."""
-    return [folder / name for name in _names(folder) if _is_picture_name(name)]
+    return [folder / name for name in _names(folder) if is_picture_name(name)]
 
 
 def list_folders(folder: Path) -> list[Path]:
     """The folders within a folder, sorted by name; hidden ones are not."""
     return [folder / name for name in _names(folder) if (folder / name).is_dir()]
-
-
-def _is_picture_name(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122
 
 
 def _names(folder: Path) -> Sequence[str]:
