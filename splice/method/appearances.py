@@ -15,6 +15,7 @@ from torch import Tensor
 
 from splice.errors import InputError
 from splice.method.masks import checked_mask, view_of
+from splice.method.settings import Settings
 from splice.pictures.images import resize_short_side
 
 TAKES_PART, CLEARLY = 0.5, 0.9
@@ -145,10 +146,8 @@ def appearances_of(
         device: where to compute.
 
     Raises:
-        InputError: numbers of pictures, masks and weights that do not go together, or a mask that does
-            not fit its picture.
+        InputError: a mask that does not fit its picture.
     """
-    check_number(pictures, masks, weights)
     found = []
     for number, picture in enumerate(pictures):
         mask = checked_mask(masks[number] if masks else None, picture, "appearance")
@@ -161,14 +160,31 @@ def appearances_of(
     return found
 
 
-def check_number(
-    pictures: Sequence[object], masks: Sequence[object], weights: Sequence[float]
+def check_looks(
+    pictures: Sequence[object], masks: Sequence[object], masked: bool, settings: Settings
 ) -> None:
-    """Make sure that there is a mask and a weight for each appearance image, or none.
+    """Make sure that a run can be made of these looks.
+
+    Args:
+        pictures: the appearance images.
+        masks: of them; one for each, or none.
+        masked: whether the structure image has a mask.
+        settings: of the run.
 
     Raises:
-        InputError: there is not.
+        InputError: numbers of pictures, masks and weights that do not go together, or more than the
+            published method can do.
     """
+    weights = settings.look_weights
+    if settings.method == "paper" and (
+        masked or len(pictures) > 1 or any(m is not None for m in masks)
+    ):
+        raise InputError(
+            "the published method takes no masks and one appearance image; leave the others out, or "
+            "choose another preset than paper."
+        )
+    if not pictures:
+        raise InputError("there is no appearance image; give one or several.")
     images = "1 appearance image" if len(pictures) == 1 else f"{len(pictures)} appearance images"
     if masks and len(masks) != len(pictures):
         raise InputError(

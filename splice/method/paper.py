@@ -14,7 +14,6 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.patch_grid import resize_to_patches
-from splice.errors import InputError
 from splice.method import objective
 from splice.method.learner import batched
 from splice.method.protocol import Method, Paint
@@ -44,12 +43,6 @@ class Published(Method):
     def __init__(self, *given: Any) -> None:
         """Remembers what to work on, as `Method` says."""
         super().__init__(*given)
-        masks = [self.mask, *(each.mask for each in self.appearances)]
-        if masks != [None, None]:
-            raise InputError(
-                "masks and several appearance images need the method painting; leave them out, or "
-                "choose another preset than paper."
-            )
         self.images: dict[Role, Tensor] = {
             "structure": self.structure,
             "appearance": self.appearance,

@@ -17,7 +17,7 @@ from torch import Tensor
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import precision_of
 from splice.errors import RunError
-from splice.method.appearances import appearances_of
+from splice.method.appearances import appearances_of, check_looks
 from splice.method.failures import FailedSteps, Outcome
 from splice.method.learner import Learner
 from splice.method.masks import Frame, checked_mask
@@ -110,12 +110,10 @@ class Transfer:
         mask = None if mask is None else mask.to(self.device, torch.float32)
         self.frame = Frame.around(photograph, mask)
         self.large = self.frame.seen
-        others = appearances_of(
-            [appearance] if isinstance(appearance, Tensor) else appearance,
-            [appearance_mask] if isinstance(appearance_mask, Tensor) else appearance_mask or [],
-            settings.look_weights,
-            self.device,
-        )
+        pictures = [appearance] if isinstance(appearance, Tensor) else list(appearance)
+        masks = [appearance_mask] if isinstance(appearance_mask, Tensor) else appearance_mask or []
+        check_looks(pictures, masks, mask is not None, settings)
+        others = appearances_of(pictures, masks, settings.look_weights, self.device)
         # Views are drawn on the host, so that their sizes are known without asking the device.
         self.random = torch.Generator().manual_seed(settings.seed)
         self.failed = FailedSteps(self.device)
