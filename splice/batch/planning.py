@@ -40,11 +40,6 @@ class Task:
     structure_mask: Path | None = None
     appearance_mask: Path | None = None
 
-    @property
-    def masks(self) -> dict[str, Path | None]:
-        """Its masks, as a run takes them."""
-        return {"structure_mask": self.structure_mask, "appearance_mask": self.appearance_mask}
-
 
 @dataclass(frozen=True)
 class BatchPlan:
@@ -179,4 +174,5 @@ def _is_finished(task: Task) -> bool:
 
     with RunFolder(task.folder, wait=10.0) as folder:
         pictures = task.structure, task.appearance
-        return earlier_outcome(folder, *pictures, task.settings, **task.masks) is not None
+        masks = task.structure_mask, task.appearance_mask
+        return earlier_outcome(folder, *pictures, task.settings, *masks) is not None

@@ -5,8 +5,7 @@ address of the other picture's eyes, fur that of its fur. A network that has lea
 image has at each address can paint another picture from its addresses.
 
 Of several appearance images each has channels of its own, which are 0 where another one lends the
-address. The generator's norms take away what is alike in a whole picture; so they would a mere mark of
-who lends.
+address, and a mark among them.
 """
 
 from collections.abc import Sequence
@@ -26,6 +25,9 @@ CHANNELS = 32
 
 TEMPERATURE = 0.04
 """Of the softmax over likeness that says which patches mean the same."""
+
+MARK = 2.0
+"""What says who of several lends an address, in deviations of codes."""
 
 RADIUS = 8
 """Of the window that brings addresses to edges, in pixels."""
@@ -93,14 +95,15 @@ def _codes(tokens: Float[Tensor, "patches token"]) -> Float[Tensor, "patches cha
 
 
 def _in_own_channels(codes: Sequence[Tensor]) -> list[Float[Tensor, "_ channels"]]:
-    """Codes of several pictures, each of mean 0 and with 0 in the channels of the others."""
+    """Codes of several pictures, each of mean 0 and marked, with 0 in the channels of the others."""
     if len(codes) == 1:
         return list(codes)
-    width = max(each.shape[1] for each in codes)
+    width = max(each.shape[1] for each in codes) + 1
     placed = []
     for number, each in enumerate(codes):
-        before, after = number * width, (len(codes) - number) * width - each.shape[1]
-        placed.append(F.pad(each - each.mean(0), (before, after)))
+        full = F.pad(each - each.mean(0), (0, width - 1 - each.shape[1]))
+        marked = F.pad(full, (0, 1), value=MARK)
+        placed.append(F.pad(marked, (number * width, (len(codes) - 1 - number) * width)))
     return placed
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splice.method import objective
 from splice.method.addresses import Address, find_addresses, laid_together
-from splice.method.appearances import Appearance
+from splice.method.appearances import Appearance, side_by_side
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.detail import detail_of
 from splice.method.lesson import Lesson
@@ -37,7 +37,8 @@ class Ground:
 
     Attributes:
         addresses: where the structure image's pixels belong, whichever picture lends them.
-        inputs: these, by who lends them, and the structure image's detail.
+        inputs: these, by who lends them, and the structure image's detail; where there are several
+            lenders, theirs to the right.
         own: likewise as the structure image has them by itself; None at strength 1.
         lenders: pictures that lend addresses.
         lesson: these pictures, to be painted likewise.
@@ -95,12 +96,14 @@ def find_ground(
             *zip((each.picture for each in lenders), theirs, strict=True),
         )
     )
+    lesson = Lesson.of(lenders, theirs, theirs_detail, detail)
+    beside = [torch.cat([lesson.addresses, lesson.detail], 1)] if len(lenders) > 1 else []
     return Ground(
         laid_together(ours, len(lenders)),
-        _given(ours, detail),
-        _given(theirs[-1], theirs_detail[-1]) if strength < 1 else None,
+        _given(ours, detail, beside),
+        _given(theirs[-1], theirs_detail[-1], beside) if strength < 1 else None,
         lenders,
-        Lesson.of(lenders, theirs, theirs_detail, detail),
+        lesson,
         objective.outlines_of(
             semantics.codes[:, :OUTLINE_CODES], scaled(OUTLINE_RADIUS, structure)
         ),
@@ -109,8 +112,16 @@ def find_ground(
     )
 
 
-def _given(address: Tensor, detail: Tensor) -> Float[Tensor, "1 inputs height width"]:
-    return torch.cat([address, detail], 1).contiguous(memory_format=torch.channels_last)
+def _given(
+    address: Tensor, detail: Tensor, beside: Sequence[Tensor]
+) -> Float[Tensor, "1 inputs height width"]:
+    """What the generator is given of a picture.
+
+    It takes away what is alike all over, as a mark of who lends may be. So the lenders stand beside the
+    picture, as they do in the lesson.
+    """
+    given = side_by_side([torch.cat([address, detail], 1), *beside])
+    return given.contiguous(memory_format=torch.channels_last)
 
 
 def scaled(radius: int, image: Float[Tensor, "1 3 height width"]) -> int:

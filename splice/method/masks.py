@@ -120,9 +120,9 @@ def view_of(
         mask: above 0 where it takes part.
         around: how much of surroundings, as a share of the longer side.
     """
-    sides = picture.shape[-2:]
+    sides = height, width = picture.shape[-2:]
     if mask is None:
-        return View(0, 0, *sides)
+        return View(0, 0, height, width)
     spans = []
     for axis in (3, 2):
         places = mask[0].amax((0, axis - 1)).nonzero()[:, 0]

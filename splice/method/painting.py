@@ -74,6 +74,11 @@ class Painting(Method):
         """Rows of what the generator is given."""
         return self.ground.inputs[:, :, top:bottom]
 
+    @property
+    def given_size(self) -> tuple[int, int]:
+        """Rows and columns of what the generator is given."""
+        return self.ground.inputs.shape[-2], self.ground.inputs.shape[-1]
+
     def own_inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the structure image itself is painted from, below strength 1."""
         assert self.ground.own is not None
@@ -96,7 +101,9 @@ class Painting(Method):
         given, shown, counts = self.ground.lesson.draw(self.random)
         terms = {"identity": lesson_term(paint([given])[0], shown, counts)}
         if step >= self.alone:
-            painted = composite(paint([self.ground.inputs])[0], self.structure, self.mask)
+            height, width = self.structure.shape[-2:]
+            painted = paint([self.ground.inputs])[0][..., :height, :width]
+            painted = composite(painted, self.structure, self.mask)
             terms = {**self._seen(painted, self.draw(step)), **terms}
         return {name: getattr(weights, name) * value for name, value in terms.items()}
 

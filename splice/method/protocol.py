@@ -57,6 +57,11 @@ class Method(ABC):
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the generator is given."""
 
+    @property
+    def given_size(self) -> tuple[int, int]:
+        """Rows and columns of what the generator is given, the picture being on the upper left."""
+        return self.structure.shape[-2], self.structure.shape[-1]
+
     def own_inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the generator paints the structure image itself from, below strength 1."""
         return self.inputs(top, bottom)

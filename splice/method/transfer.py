@@ -175,16 +175,19 @@ class Transfer:
 
     def _painted(self, read: Callable[[int, int], Tensor]) -> Float[Tensor, "1 3 height width"]:
         """What the generator paints; a large picture, and any once memory is spared, in bands."""
-        height, width = self.structure.shape[-2:]
+        height, width = self.method.given_size
+        rows, columns = self.structure.shape[-2:]
         with self.learner.averaged():
             if not self.sparing and in_one_piece(height, width):
                 try:
-                    return self.learner.paint([read(0, height)], self.dtype)[0]
+                    whole = self.learner.paint([read(0, height)], self.dtype)[0]
+                    return whole[..., :rows, :columns]
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
                 let_go(self.device)
-            return self.learner.paint_in_bands(read, height, width, self.dtype)
+            whole = self.learner.paint_in_bands(read, height, width, self.dtype)
+            return whole[..., :rows, :columns]
 
     def losses(self) -> dict[str, Float[Tensor, ""]]:
         """The terms of the next step, weighted, and their sum "total"."""

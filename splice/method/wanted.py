@@ -11,7 +11,7 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
-from splice.method.appearances import Appearance, in_a_row
+from splice.method.appearances import Appearance, Grid, in_a_row
 from splice.method.gamut import gamut_of
 from splice.method.semantics import LONG_SIDE, Semantics
 from splice.method.settings import Settings
@@ -96,11 +96,10 @@ def find_wanted(
         gamuts.append(gamut_of(each.picture, each.mask))
     total = sum(each.weight for each in appearances)
     large, colours = _patches(appearances, semantics, settings, vit)
-    own, own_colours = {}, structure.new_empty(0, 3)
+    own = {}
     if settings.strength < 1:
-        seen = _seen_large(structure, settings, vit)
+        seen = _seen_large(structure, semantics.structure_grid, settings, vit)
         own = {block: tokens[0].float() for block, tokens in seen.tokens.items()}
-        own_colours = mean_colours(structure, seen.grid)
     return Wanted(
         {block: torch.cat(each) for block, each in cls.items()},
         {block: _or_one(torch.stack(each)) for block, each in scales.items()},
@@ -111,7 +110,7 @@ def find_wanted(
         torch.softmax(semantics.likeness / MATCHES_TEMPERATURE, 1),
         torch.stack(gamuts).amin(0),
         own,
-        own_colours,
+        mean_colours(structure, semantics.structure_grid),
     )
 
 
@@ -129,20 +128,25 @@ def _patches(
     tokens: dict[int, list[Tensor]] = {}
     colours = []
     for each, patches in zip(appearances, semantics.patches, strict=True):
-        seen = _seen_large(each.picture, settings, vit)
+        seen = _seen_large(each.picture, patches.grid, settings, vit)
         for block, found in seen.tokens.items():
             tokens.setdefault(block, []).append(patches.of(found[0].float()))
         colours.append(patches.of(mean_colours(each.picture, seen.grid)))
     return {block: in_a_row(each) for block, each in tokens.items()}, in_a_row(colours)
 
 
-def _seen_large(image: Tensor, settings: Settings, vit: FrozenViT) -> Features:
-    return vit(
-        image,
-        tokens=vit.blocks_at(settings.objective.token_depths),
-        short_side=settings.meaning.short_side,
-        long_side=LONG_SIDE,
-    )
+def _seen_large(
+    image: Float[Tensor, "1 3 _ _"], grid: Grid, settings: Settings, vit: FrozenViT
+) -> Features:
+    """Tokens of a picture, of the patches of a grid."""
+    sides = {"short_side": settings.meaning.short_side, "long_side": LONG_SIDE}
+    blocks = vit.blocks_at(settings.objective.token_depths)
+    seen = vit(image, tokens=blocks, **sides)
+    if seen.grid != grid:
+        # Sides are rounded, so the grid may have been another at another size.
+        image = F.interpolate(image, size=[vit.patch * n for n in grid], mode="bicubic")
+        seen = vit(image, tokens=blocks, short_side=vit.patch * min(grid))
+    return seen
 
 
 def _or_one(scale: Float[Tensor, "*looks"]) -> Float[Tensor, "*looks"]:
