@@ -28,6 +28,8 @@ class Task:
         appearance: file of the appearance image.
         settings: of the run, the pair's own included.
         folder: of the run.
+        structure_mask: file of the structure image's mask, if it has one.
+        appearance_mask: likewise of the appearance image's.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Task:
     appearance: Path
     settings: Settings
     folder: Path
+    structure_mask: Path | None = None
+    appearance_mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def plan_batch(
             pair.appearance,
             settings_of(settings, pair.settings),
             output / pair.name,
+            pair.structure_mask,
+            pair.appearance_mask,
         )
         for pair in pairs
     ]
@@ -167,4 +173,6 @@ def _is_finished(task: Task) -> bool:
     from splice.running.outcome import earlier_outcome
 
     with RunFolder(task.folder, wait=10.0) as folder:
-        return earlier_outcome(folder, task.structure, task.appearance, task.settings) is not None
+        pictures = task.structure, task.appearance
+        masks = task.structure_mask, task.appearance_mask
+        return earlier_outcome(folder, *pictures, task.settings, *masks) is not None

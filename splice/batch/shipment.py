@@ -12,14 +12,16 @@ from splice.batch.planning import Task
 from splice.running.outputs import CHECKPOINT, FILES, PICTURE, RECORD, RunFolder
 from splice.running.recipe import with_sources
 
+ROLES = ("structure", "appearance", "structure_mask", "appearance_mask")
+"""Files of a task that travel."""
+
 
 @dataclass(frozen=True)
 class Shipment:
     """What a node needs for one pair: no path in it means anything there."""
 
     task: Task
-    structure: bytes
-    appearance: bytes
+    pictures: Mapping[str, bytes]
     checkpoint: bytes | None
     version: str
 
@@ -55,10 +57,10 @@ def pack(task: Task) -> Shipment:
         OSError: a file cannot be read.
     """
     checkpoint = task.folder / CHECKPOINT
+    files = {role: getattr(task, role) for role in ROLES}
     return Shipment(
         task,
-        task.structure.read_bytes(),
-        task.appearance.read_bytes(),
+        {role: file.read_bytes() for role, file in files.items() if file is not None},
         checkpoint.read_bytes() if checkpoint.is_file() else None,
         __version__,
     )
@@ -68,9 +70,9 @@ def unpack(shipment: Shipment, folder: Path) -> Task:
     """Lay the pictures and the checkpoint of a shipment out in a folder, and make its task theirs."""
     task = shipment.task
     pictures = {}
-    for role in ("structure", "appearance"):
+    for role, content in shipment.pictures.items():
         pictures[role] = folder / f"{role}{getattr(task, role).suffix}"
-        pictures[role].write_bytes(getattr(shipment, role))
+        pictures[role].write_bytes(content)
     run = folder / "run"
     run.mkdir()
     if shipment.checkpoint is not None:
@@ -89,7 +91,7 @@ def pack_run(ended: Ended, there: Task, here: Task) -> Returned:
     paths = {name: there.folder / name for name in FILES}
     files = {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
     reason = ended.reason
-    for role in ("structure", "appearance", "folder"):
+    for role in (*ROLES, "folder"):
         reason = reason and reason.replace(str(getattr(there, role)), str(getattr(here, role)))
     return Returned(replace(ended, reason=reason), files)
 
@@ -100,15 +102,21 @@ def write_run(folder: RunFolder, files: Mapping[str, bytes], task: Task) -> None
     Raises:
         SpliceError: a file cannot be written.
     """
-    sources = {"structure": task.structure, "appearance": task.appearance}
+    sources = {
+        role.replace("_mask", " mask") if "mask" in role else f"{role} image": getattr(task, role)
+        for role in ROLES
+        if getattr(task, role) is not None
+    }
     for name in FILES:
         if name in files and name != RECORD:
             content = files[name]
             folder.write(name, with_sources(content, sources) if name == PICTURE else content)
     if RECORD in files:
         record = json.loads(files[RECORD])
-        for role, file in sources.items():
-            record[role]["file"] = str(file)
+        for role in ("structure", "appearance"):
+            record[role]["file"] = str(getattr(task, role))
+            if "mask" in record[role]:
+                record[role]["mask"]["file"] = str(getattr(task, f"{role}_mask"))
         folder.write_record(record)
         if record["finished"]:
             folder.remove(CHECKPOINT)

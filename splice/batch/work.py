@@ -86,10 +86,19 @@ def carry_out(
     try:
         with RunFolder(task.folder, wait=WAIT) as folder:
             pictures = task.structure, task.appearance
-            earlier = earlier_outcome(folder, *pictures, task.settings)
+            masks = task.structure_mask, task.appearance_mask
+            earlier = earlier_outcome(folder, *pictures, task.settings, *masks)
             if earlier is not None:  # its worker was lost between the last file and the report
                 return _ended(task, earlier)
-            run = Run(*pictures, task.settings, folder, resume=True, vit=backbone())
+            run = Run(
+                *pictures,
+                task.settings,
+                folder,
+                structure_mask=masks[0],
+                appearance_mask=masks[1],
+                resume=True,
+                vit=backbone(),
+            )
             done = run.first
             tell(Began(task.name, done, task.settings.steps))
             told = saved = time.monotonic()

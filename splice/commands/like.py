@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from splice.errors import InputError
 from splice.method.settings import Settings
 
 if TYPE_CHECKING:
-    from splice.pictures.pairs import Pair
     from splice.running.recipe import Recipe
 
 
@@ -37,8 +36,8 @@ def settings_like(like: Path, values: Namespace) -> tuple[Recipe, Settings]:
     return recipe, change_settings(settings, changes(values), str(like), are_options=True)
 
 
-def pictures_like(recipe: Recipe, like: Path) -> list[Path]:
-    """The structure and the appearance image that a picture was made of, where they were.
+def files_like(recipe: Recipe, like: Path) -> dict[str, Path]:
+    """The pictures and masks that a picture was made of, where they were, by what they are.
 
     Args:
         recipe: of the picture.
@@ -48,39 +47,47 @@ def pictures_like(recipe: Recipe, like: Path) -> list[Path]:
         InputError: one of them is gone, or is not what it was.
     """
     from splice.running.inputs import sha256
-    from splice.running.recipe import ROLES
 
-    found = []
-    for role in ROLES:
-        source = recipe.source(role)
+    found = {}
+    for what, source in recipe.sources.items():
         file = Path(source.file)
         if not file.is_file():
             raise InputError(
-                f"{file}, the {role} image of {like}, is not there any more; give both pictures."
+                f"{file}, the {what} of {like}, is not there any more; give both pictures."
             )
         now = sha256(file)
         if now != source.sha256:
             raise InputError(
-                f"{file} is not the {role} image of {like} any more (its sha256 is {_short(now)} "
+                f"{file} is not the {what} of {like} any more (its sha256 is {_short(now)} "
                 f"and was {_short(source.sha256)}); give both pictures."
             )
-        found.append(file)
+        found[what] = file
     return found
 
 
-def remarks_on(recipe: Recipe, like: Path, pair: Pair) -> Iterator[str]:
-    """What makes a run differ from the one that it is to be like, a sentence each."""
-    from splice.running.inputs import sha256
-    from splice.running.recipe import ROLES
+def remarks_on(recipe: Recipe, like: Path, files: Mapping[str, Path]) -> Iterator[str]:
+    """What makes a run differ from the one that it is to be like, a sentence each.
 
-    for role in ROLES:
-        file, was = getattr(pair, role), recipe.source(role).sha256
-        now = sha256(file)
+    Args:
+        recipe: of the picture.
+        like: its file.
+        files: of the run's pictures and masks, by what they are.
+    """
+    from splice.running.inputs import sha256
+
+    for what, file in files.items():
+        if what not in recipe.sources:
+            yield f"{like} was painted without {file} as {what}, so the picture will be another."
+            continue
+        now, was = sha256(file), recipe.sources[what].sha256
         if now != was:
             yield (
-                f"{file} is not the {role} image of {like} (its sha256 is {_short(now)} and was "
+                f"{file} is not the {what} of {like} (its sha256 is {_short(now)} and was "
                 f"{_short(was)}), so the picture will be another."
             )
+    for what in recipe.sources:
+        if what not in files:
+            yield f"{like} had the {what} {recipe.sources[what].file} as well; this run does not."
     steps = recipe.settings.get("steps")
     if recipe.steps != steps:
         yield f"{like} was written at step {recipe.steps} of {steps}; this run does them all."

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from splice.commands.like import pictures_like, remarks_on, settings_like
+from splice.commands.like import files_like, remarks_on, settings_like
 from splice.commands.parser import Options, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, duration, progress, show
 from splice.commands.run_options import add_run_options
@@ -40,19 +41,20 @@ def main(arguments: list[str], program: str) -> int:
     """
     values = _options(program).parse(arguments)
     like: Path | None = values.like
+    remarks: list[str] = []
     if like is None:
-        settings, pair = chosen_settings(values), _pair(values.pictures)
-        remarks: list[str] = []
+        settings, files = chosen_settings(values), _files(values)
     else:
         recipe, settings = settings_like(like, values)
-        pair = _pair(values.pictures or pictures_like(recipe, like))
-        remarks = list(remarks_on(recipe, like, pair))
-    _check_output(values.output, pair, settings)
+        files = _files(values) if values.pictures else _recorded(files_like(recipe, like), values)
+        remarks = list(remarks_on(recipe, like, _named(files, settings)))
+    name = _name(files)
+    _check_output(values.output, files, settings)
     told = progress(values.quiet)
     try:
         for remark in remarks:
             told.say(remark)
-        outcome = _run(pair, settings, values, told)
+        outcome = _run(name, files, settings, values, told)
     finally:
         told.close()
     told.say(_ending(outcome, values.output))
@@ -61,13 +63,28 @@ def main(arguments: list[str], program: str) -> int:
 
 
 def _options(program: str) -> Options:
-    parser = Options(program, _DESCRIPTION, usage="[STRUCTURE APPEARANCE | PAIR_FOLDER] [options]")
+    usage = "[STRUCTURE APPEARANCE [APPEARANCE ...] | PAIR_FOLDER] [options]"
+    parser = Options(program, _DESCRIPTION, usage=usage)
     parser.add_argument(
         "pictures",
         nargs="*",
         type=path,
         metavar="STRUCTURE APPEARANCE",
-        help="two pictures, or a folder with A/ and B/; by default the sample pair",
+        help="two pictures, a third and more being further looks; or a folder with A/ and B/; by "
+        "default the sample pair",
+    )
+    parser.add_argument(
+        "--structure-mask",
+        type=path,
+        metavar="FILE",
+        help="a picture, white where the structure image is painted; the rest stays as it is",
+    )
+    parser.add_argument(
+        "--appearance-mask",
+        nargs="+",
+        type=path,
+        metavar="FILE",
+        help="a picture, white where the look comes from; of several looks one for each",
     )
     add_run_options(
         parser,
@@ -87,7 +104,8 @@ def _options(program: str) -> Options:
     return parser
 
 
-def _pair(pictures: list[Path]) -> Pair:
+def _pair(pictures: list[Path]) -> tuple[Pair, list[Path]]:
+    """The pair, and further appearance images."""
     if not pictures:
         folder = sample_pair()
         if folder is None:
@@ -95,36 +113,77 @@ def _pair(pictures: list[Path]) -> Pair:
                 "no pictures are given, and the sample pair is not where Splice was installed; "
                 "give a structure image and an appearance image."
             )
-        return _only_pair(folder)
+        return _only_pair(folder), []
     if len(pictures) == 1 and pictures[0].is_dir():
-        return _only_pair(pictures[0])
+        return _only_pair(pictures[0]), []
     if len(pictures) == 1:
         raise InputError(
             f"{pictures[0]} is one picture and two are needed: give a structure image and an "
             "appearance image, or a folder with one in A/ and one in B/."
         )
-    if len(pictures) > 2:
-        raise InputError(
-            f"{pictures[2]} is one picture too many: give a structure image and an appearance "
-            "image; 'splice batch' takes many pairs."
-        )
+    from splice.pictures.images import check_picture
     from splice.pictures.pairs import pair_of_files
 
-    return pair_of_files(*pictures)
+    for further in pictures[2:]:
+        check_picture(further)
+    return pair_of_files(pictures[0], pictures[1]), pictures[2:]
+
+
+def _files(values: Namespace) -> dict[str, Any]:
+    """The pictures and masks of a run, as `splice.running.run.Run` takes them."""
+    from splice.pictures.images import check_picture
+
+    pair, looks = _pair(values.pictures)
+    masks = values.structure_mask or pair.structure_mask, values.appearance_mask
+    if masks[1] is None and pair.appearance_mask is not None:
+        masks = masks[0], [pair.appearance_mask]
+    for mask in (masks[0], *(masks[1] or [])):
+        if mask is not None:
+            check_picture(mask)
+    return {
+        "structure": pair.structure,
+        "appearance": [pair.appearance, *looks],
+        "structure_mask": masks[0],
+        "appearance_mask": masks[1],
+    }
+
+
+def _recorded(found: Mapping[str, Path], values: Namespace) -> dict[str, Any]:
+    """Those that another picture was made of; masks that are named now take their place."""
+    looks = [what for what in found if what.startswith("appearance image")]
+    masks = [found.get(what.replace("image", "mask")) for what in looks]
+    return {
+        "structure": found["structure image"],
+        "appearance": [found[what] for what in looks],
+        "structure_mask": values.structure_mask or found.get("structure mask"),
+        "appearance_mask": values.appearance_mask or (masks if any(masks) else None),
+    }
+
+
+def _named(files: dict[str, Any], settings: Settings) -> dict[str, Path]:
+    from splice.running.inputs import Files
+
+    return Files.of(**files, settings=settings).named()
+
+
+def _name(files: dict[str, Any]) -> str:
+    from splice.pictures.pairs import pair_of_files
+
+    return pair_of_files(files["structure"], files["appearance"][0]).name
 
 
 def _only_pair(folder: Path) -> Pair:
-    from splice.pictures.pairs import pair_of_files, plan_pairs
+    from splice.pictures.pairs import plan_pairs
 
     pairs = list(plan_pairs(folder).pairs)
     if len(pairs) > 1:
         raise InputError(
             f"{folder} holds {len(pairs)} pairs; give one of them, or run 'splice batch {folder}'."
         )
-    return pair_of_files(pairs[0].structure, pairs[0].appearance)
+    return pairs[0]
 
 
-def _check_output(output: Path | None, pair: Pair, settings: Settings) -> None:
+def _check_output(output: Path | None, files: Mapping[str, Any], settings: Settings) -> None:
     """Refuse a hopeless file or folder before anything slow; holding it comes later."""
     if output is None or output.is_dir():
         return
@@ -133,13 +192,14 @@ def _check_output(output: Path | None, pair: Pair, settings: Settings) -> None:
             raise InputError(f"{output} is a file; give a folder or a picture as --output.")
         return
     check_writable(output, settings.depth)
-    for role in ("structure", "appearance"):
-        file: Path = getattr(pair, role)
+    for what, file in _named(dict(files), settings).items():
         if output.resolve() == file.resolve():
-            raise InputError(f"--output {output} is the {role} image itself; name another file.")
+            raise InputError(f"--output {output} is the {what} itself; name another file.")
 
 
-def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Outcome:
+def _run(
+    name: str, files: dict[str, Any], settings: Settings, values: Namespace, told: Silent
+) -> Outcome:
     import warnings
 
     if not values.debug:
@@ -147,32 +207,31 @@ def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Out
     from splice.running.outcome import earlier_outcome
     from splice.running.run import Run
 
-    with _folder(pair, values) as folder:
+    with _folder(name, values) as folder:
         if values.resume:
-            earlier = earlier_outcome(folder, pair.structure, pair.appearance, settings)
+            earlier = earlier_outcome(folder, settings=settings, **files)
             if earlier is not None:
                 return earlier
         run = Run(
-            pair.structure,
-            pair.appearance,
-            settings,
-            folder,
+            settings=settings,
+            folder=folder,
             resume=values.resume,
             progress=told.fetching,
+            **files,
         )
         told.begin(run.first, settings.steps)
         with deferred() as stop:
             return run.proceed(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
 
 
-def _folder(pair: Pair, values: Namespace) -> RunFolder:
+def _folder(name: str, values: Namespace) -> RunFolder:
     from splice.running.outputs import RunFolder
     from splice.running.single_picture import SinglePicture
 
     if values.output is not None:
         single = is_picture_name(values.output) and not values.output.is_dir()
         return SinglePicture(values.output) if single else RunFolder(values.output)
-    return RunFolder.numbered(OUTPUTS, pair.name, resume=values.resume)
+    return RunFolder.numbered(OUTPUTS, name, resume=values.resume)
 
 
 def _ending(outcome: Outcome, output: Path | None) -> str:

@@ -1,6 +1,6 @@
 """The whole of Splice as one function: two pictures in, the spliced picture out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
@@ -17,20 +17,20 @@ from splice.method.transfer import Step, Transfer
 from splice.pictures.encoding import to_transparent_pil, with_opacity
 from splice.pictures.given import AnyPicture, kept_from
 from splice.running.device import find_device
-from splice.running.inputs import choose_size, read_at_most
+from splice.running.inputs import STRUCTURE, Given, choose_size
 
 Kind = Literal["tensor", "pil", "numpy"]
 """What a picture can be returned as."""
-
-_ROLES = ("the structure image", "the appearance image")
 
 
 @overload
 def splice_pair(
     structure: AnyPicture,
-    appearance: AnyPicture,
+    appearance: AnyPicture | Sequence[AnyPicture],
     settings: Settings | None = None,
     *,
+    structure_mask: AnyPicture | None = ...,
+    appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = ...,
     kind: Literal["tensor"] = "tensor",
     vit: FrozenViT | None = None,
     watch: Callable[[Step], object] = ...,
@@ -40,9 +40,11 @@ def splice_pair(
 @overload
 def splice_pair(
     structure: AnyPicture,
-    appearance: AnyPicture,
+    appearance: AnyPicture | Sequence[AnyPicture],
     settings: Settings | None = None,
     *,
+    structure_mask: AnyPicture | None = ...,
+    appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = ...,
     kind: Literal["pil"],
     vit: FrozenViT | None = None,
     watch: Callable[[Step], object] = ...,
@@ -52,9 +54,11 @@ def splice_pair(
 @overload
 def splice_pair(
     structure: AnyPicture,
-    appearance: AnyPicture,
+    appearance: AnyPicture | Sequence[AnyPicture],
     settings: Settings | None = None,
     *,
+    structure_mask: AnyPicture | None = ...,
+    appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = ...,
     kind: Literal["numpy"],
     vit: FrozenViT | None = None,
     watch: Callable[[Step], object] = ...,
@@ -63,9 +67,11 @@ def splice_pair(
 
 def splice_pair(
     structure: AnyPicture,
-    appearance: AnyPicture,
+    appearance: AnyPicture | Sequence[AnyPicture],
     settings: Settings | None = None,
     *,
+    structure_mask: AnyPicture | None = None,
+    appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = None,
     kind: Kind = "tensor",
     vit: FrozenViT | None = None,
     watch: Callable[[Step], object] = lambda step: None,
@@ -75,8 +81,11 @@ def splice_pair(
     Args:
         structure: the structure image: a file, a picture of Pillow's, an array or a tensor; see
             `AnyPicture`.
-        appearance: the appearance image, likewise.
+        appearance: the appearance image, or several, likewise.
         settings: of the run; the preset `default` if left out.
+        structure_mask: a picture that is white where the structure image is painted; the rest stays
+            as it is.
+        appearance_mask: likewise, white where the look comes from; or one for each of several.
         kind: what is returned, whatever was given.
         vit: the settings' backbone on the settings' device, if it is loaded already.
         watch: is given the record of every step, whose `output()` is the picture so far.
@@ -93,20 +102,19 @@ def splice_pair(
     if kind not in ("tensor", "pil", "numpy"):
         raise InputError(f"the kind {kind!r} cannot be returned; name tensor, pil or numpy.")
     settings = settings or Settings()
+    given = Given.of(structure, appearance, settings, structure_mask, appearance_mask)
     device = find_device(settings.device)
-    size = choose_size(structure, settings, device, _ROLES[0])
-    given = zip((structure, appearance), _ROLES, strict=True)
-    pictures = [read_at_most(picture, size, role) for picture, role in given]
+    pictures = given.read(choose_size(structure, settings, device))
     if vit is None:
         weights = Path(settings.weights).expanduser() if settings.weights else None
         vit = FrozenViT.load(settings.backbone, device=device, weights=weights)
-    transfer = Transfer(pictures[0], pictures[1], settings, vit, device)
+    transfer = Transfer(*pictures.pair, settings, vit, device, **pictures.masks)
     for step in transfer.steps():
         watch(step)
     output = transfer.output().cpu()
     if kind == "tensor":
         return output
-    kept = kept_from(structure, _ROLES[0])
+    kept = kept_from(structure, STRUCTURE)
     if kind == "pil":
         return to_transparent_pil(output, kept)
     return torch.movedim(with_opacity(output, kept), 0, -1).contiguous().numpy()

@@ -21,7 +21,8 @@ from splice.running.presets import explanation
 KEYWORD = "Splice"
 """Under which a PNG holds its recipe."""
 
-ROLES = ("structure", "appearance")
+NEEDED = ("structure image", "appearance image")
+"""What every run begins with; masks and further appearance images may join them."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +39,19 @@ class Recipe:
 
     Attributes:
         version: of Splice.
-        structure: the structure image.
-        appearance: the appearance image.
+        sources: pictures and masks, by what they are ("structure image", "appearance mask 2").
         settings: as JSON-able values by section.
         steps: that were done; fewer than the settings' in a picture so far.
     """
 
     version: str
-    structure: Source
-    appearance: Source
+    sources: Mapping[str, Source]
     settings: Mapping[str, Any]
     steps: int
 
     def texts(self) -> dict[str, str]:
         """The words to write into a PNG: the recipe as JSON, in ASCII."""
         return {KEYWORD: json.dumps(asdict(self), separators=(",", ":"))}
-
-    def source(self, role: str) -> Source:
-        """The structure or the appearance image."""
-        return self.structure if role == "structure" else self.appearance
 
 
 def recipe_of(
@@ -65,13 +60,13 @@ def recipe_of(
     """The recipe of a picture that is written now.
 
     Args:
-        files: the structure and the appearance image, by role.
-        sums: their sha256, by "structure image" and "appearance image".
+        files: of pictures and masks, by what they are.
+        sums: their sha256, likewise.
         settings: of the run.
         steps: that are done.
     """
-    structure, appearance = (Source(str(files[role]), sums[f"{role} image"]) for role in ROLES)
-    return Recipe(__version__, structure, appearance, settings.model_dump(mode="json"), steps)
+    sources = {what: Source(str(file), sums[what]) for what, file in files.items()}
+    return Recipe(__version__, sources, settings.model_dump(mode="json"), steps)
 
 
 def read_recipe(file: Path) -> Recipe:
@@ -87,16 +82,18 @@ def read_recipe(file: Path) -> Recipe:
         )
     try:
         values = json.loads(text)
-        words = [values["version"]]
-        words += [values[role][part] for role in ROLES for part in ("file", "sha256")]
-        if not all(isinstance(word, str) for word in words):
+        sources = {what: Source(**each) for what, each in values["sources"].items()}
+        words = [
+            values["version"],
+            *(word for each in sources.values() for word in vars(each).values()),
+        ]
+        if not all(isinstance(word, str) for word in words) or not sources.keys() >= set(NEEDED):
             raise TypeError
         settings, steps = values["settings"], values["steps"]
         if not isinstance(settings, dict) or not isinstance(steps, int):
             raise TypeError
-        sources = (Source(*words[1:3]), Source(*words[3:5]))
-        return Recipe(words[0], *sources, settings, steps)
-    except (ValueError, KeyError, TypeError) as error:
+        return Recipe(values["version"], sources, settings, steps)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"what {file} says of how it was made is damaged; give another PNG of Splice."
         ) from error
@@ -123,7 +120,7 @@ def with_sources(png: bytes, files: Mapping[str, Path]) -> bytes:
 
     Args:
         png: of a run.
-        files: of the structure and the appearance image, by role.
+        files: of pictures and masks, by what they are.
     """
     from io import BytesIO
 
@@ -134,6 +131,6 @@ def with_sources(png: bytes, files: Mapping[str, Path]) -> bytes:
     if text is None:
         return png
     values = json.loads(text)
-    for role in ROLES:
-        values[role]["file"] = str(files[role])
+    for what, source in values["sources"].items():
+        source["file"] = str(files[what])
     return with_text(png, KEYWORD, json.dumps(values, separators=(",", ":")))

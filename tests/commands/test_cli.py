@@ -125,7 +125,7 @@ def test_a_truncated_picture(small, tmp_path):
         (["--checkpoint-every", "-1"], ["--checkpoint-every", "-1", "0"]),
         (["--checkpoint-every", "often"], ["--checkpoint-every", "often", "number"]),
         (["--output", ""], ["--output"]),
-        (["third.jpg"], ["third.jpg", "too many"]),
+        (["third.jpg"], ["third.jpg", "does not exist"]),
         (["-x"], ["-x"]),
     ],
 )
@@ -494,6 +494,7 @@ def test_the_quick_preset_gives_the_toned_picture(small, tmp_path, capsys):
     import torch
 
     from splice.backbones.frozen_vit import FrozenViT
+    from splice.method.appearances import Appearance
     from splice.method.painting import Painting
     from splice.method.settings import Settings
     from splice.pictures.images import read_image
@@ -507,7 +508,7 @@ def test_the_quick_preset_gives_the_toned_picture(small, tmp_path, capsys):
     vit = FrozenViT.load("timm:test_vit", weights=small.weights)
     settings = Settings.model_validate(record["settings"])
     pair = [read_image(file)[None] for file in (small.structure, small.appearance)]
-    painting = Painting(*pair, settings, vit, torch.Generator())
+    painting = Painting(pair[0], [Appearance(pair[1])], settings, vit, torch.Generator())
     toned = painting.first(0, pair[0])[0]
     with Image.open(folder / "output.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(float) / 255

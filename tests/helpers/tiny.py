@@ -11,8 +11,9 @@ from torch import Tensor
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.registry import Backbone, find_backbone
 from splice.method import gamut
-from splice.method.semantics import Semantics
-from splice.method.settings import Settings, merged
+from splice.method.appearances import Appearance, Patches
+from splice.method.semantics import Semantics, find_semantics
+from splice.method.settings import Meaning, Settings, merged
 from splice.running.presets import load_preset
 
 PATCH, WIDTH, BLOCKS, HEADS, SIDE = 14, 32, 4, 2, 56
@@ -96,10 +97,19 @@ def frozen(model: VisionTransformer | Eva | None = None, **options: Any) -> Froz
     return FrozenViT(model, backbone(model), **options)
 
 
-def semantics(codes: Tensor, likeness: Tensor, *grids: tuple[int, int]) -> Semantics:
+def semantics(
+    codes: Tensor, likeness: Tensor, grid: tuple[int, int], other: tuple[int, int]
+) -> Semantics:
     """Semantics of which nothing asks for tokens."""
     ours, theirs = (torch.zeros(side, 1) for side in likeness.shape)
-    return Semantics(codes, likeness, *grids, (ours, theirs))
+    return Semantics(codes, likeness, grid, (Patches(other),), (ours, theirs))
+
+
+def semantics_of(
+    vit: FrozenViT, structure: Tensor, appearance: Tensor, painted: Tensor, meaning: Meaning
+) -> Semantics:
+    """Of a pair with one appearance image."""
+    return find_semantics(vit, structure, [Appearance(appearance)], painted, meaning)
 
 
 def picture(height: int, width: int, seed: int = 0) -> Tensor:

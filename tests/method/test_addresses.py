@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from splice.method import addresses
 from splice.method.addresses import find_addresses
+from splice.method.appearances import Appearance, Patches
 from splice.method.correspondence import correspondence
 from splice.method.semantics import Semantics
 
@@ -20,7 +21,7 @@ def pair() -> Semantics:
     tokens = [F.normalize(each - each.mean(0), dim=1) for each in tokens]
     likeness = correspondence(*tokens, (3, 4), (4, 3))
     codes = torch.zeros(1, 4, 24, 32)
-    return Semantics(codes, likeness, (3, 4), (4, 3), (tokens[0], tokens[1]))
+    return Semantics(codes, likeness, (3, 4), (Patches((4, 3)),), (tokens[0], tokens[1]))
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def plain(monkeypatch) -> None:
 def test_an_address_is_the_mean_code_of_what_means_the_same():
     """Codes by a singular value decomposition, up to their signs; means one by one."""
     found = pair()
-    ours, theirs = find_addresses(STRUCTURE, APPEARANCE, found)
+    ours, (theirs,) = find_addresses(STRUCTURE, [Appearance(APPEARANCE)], found)
     tokens = found.tokens[1].double().numpy()
     left, _, _ = np.linalg.svd(tokens, full_matrices=False)
     own = correspondence(found.tokens[1], found.tokens[1], (4, 3), (4, 3))
@@ -73,8 +74,9 @@ def test_a_hue_is_the_mean_colour_of_what_means_the_same():
 
 def test_addresses_have_their_picture_s_edges():
     image = torch.cat([torch.zeros(1, 3, 24, 13), torch.ones(1, 3, 24, 19)], -1)
+    look = [Appearance(APPEARANCE)]
     edges = [
         (x[..., 13] - x[..., 12]).abs().mean()
-        for x, _ in (find_addresses(each, APPEARANCE, pair()) for each in (STRUCTURE, image))
+        for x, _ in (find_addresses(each, look, pair()) for each in (STRUCTURE, image))
     ]
     assert edges[1] > 2 * edges[0]

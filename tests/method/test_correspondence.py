@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splice.method import correspondence as module
+from splice.method.appearances import Patches
 from splice.method.correspondence import consensus, correspondence
 
 
@@ -47,7 +48,7 @@ def test_consensus_is_the_mean_over_neighbours_in_a_loop(monkeypatch, grid, othe
     monkeypatch.setattr(module, "NEIGHBOURS", 2)
     ours, theirs = tokens(grid[0] * grid[1], 1), tokens(other[0] * other[1], 2)
     likeness = ours @ theirs.T
-    found = consensus(likeness, ours, grid, other, mirrored)
+    found = consensus(likeness, ours, grid, Patches(other), mirrored)
     expected = loop(likeness, ours, grid, other, mirrored, 2)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective, painting
 from splice.method.addresses import find_addresses
+from splice.method.appearances import Appearance
 from splice.method.detail import detail_of
 from splice.method.enlarging import enlarged, learn_enlarging
 from splice.method.gamut import gamut_of, gamut_term
@@ -53,7 +54,11 @@ def test_the_toned_picture_is_shown_while_the_generator_only_learns(vit):
     transfer = make(vit, tiny.settings(steps=8))
     parts = find_parts(transfer.method.semantics, transfer.settings.tones, 0)
     maps = tone_maps(
-        STRUCTURE[None], APPEARANCE[None], transfer.method.semantics, parts, strongest=3.0
+        STRUCTURE[None],
+        [Appearance(APPEARANCE[None])],
+        transfer.method.semantics,
+        parts,
+        strongest=3.0,
     )
     toned = applied(maps, STRUCTURE[None])[0].clamp(0, 1)
     assert (toned - STRUCTURE).abs().mean() > 0.05
@@ -72,7 +77,8 @@ def test_without_steps_the_toned_picture_is_the_output(vit):
 
 def test_the_generator_is_given_addresses_and_detail(vit):
     method = make(vit).method
-    ours, theirs = find_addresses(STRUCTURE[None], APPEARANCE[None], method.semantics)
+    look = Appearance(APPEARANCE[None])
+    ours, (theirs,) = find_addresses(STRUCTURE[None], [look], method.semantics)
     # Radii of 3, 8 and 24 of 256 pixels, in pictures of 56 and 50.
     detail = detail_of(STRUCTURE[None], (1, 2, 5), 4e-3, ours)
     assert torch.equal(method.ground.inputs, torch.cat([ours, detail], 1))
@@ -138,7 +144,7 @@ def patches(vit: FrozenViT, twin: Transfer, look: Look, part: Tensor, seen) -> t
 def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, float]:
     """Each term put together anew from what the twin of a loop paints, in a look."""
     ground, network = twin.method.ground, twin.learner.network
-    given, wanted = ground.lesson.draw(twin.random)
+    given, wanted, _ = ground.lesson.draw(twin.random)
     output = network(ground.inputs)
     part = output[:, :, look.view.top :, look.view.left :]
     part = part.flip(-1) if look.view.flip else part

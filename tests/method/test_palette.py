@@ -5,10 +5,12 @@ import tiny
 import torch
 
 from splice.method import palette
+from splice.method.appearances import Appearance
 from splice.method.palette import Palettes, find_palettes, palette_term, projections
 from splice.method.semantics import Semantics
 
 SIZE = (16, 32)
+STRUCTURE = tiny.picture(*SIZE)[None]
 
 
 def crossed() -> Semantics:
@@ -41,7 +43,7 @@ def test_directions_are_unit_and_spread_over_a_half_sphere():
 def test_a_part_s_colours_come_from_where_it_is_like(monkeypatch):
     monkeypatch.setattr(palette, "SAMPLES", 64)
     image = appearance()
-    found = find_palettes(image, crossed(), 0.7, tiny.generator())
+    found = find_palettes(STRUCTURE, [Appearance(image)], crossed(), 0.7, tiny.generator())
     assert found.pixels.shape == (2, 64)
     columns = found.pixels % SIZE[1]
     left = 0 if int(columns[0].max()) < 8 else 1
@@ -63,14 +65,16 @@ def test_a_picture_of_fewer_pixels_than_patches_has_palettes_for_those_it_has():
     codes = torch.randn(1, 8, 2, 3, generator=tiny.generator())
     likeness = torch.randn(48, 12, generator=tiny.generator(1))
     semantics = tiny.semantics(codes, likeness, (6, 8), (3, 4))
-    found = find_palettes(appearance(), semantics, 0.7, tiny.generator())
+    found = find_palettes(STRUCTURE, [Appearance(appearance())], semantics, 0.7, tiny.generator())
     assert 1 <= len(found.weights) <= 6
     assert set(found.pixels.flatten().tolist()) == set(range(6))
 
 
 @pytest.mark.parametrize("evenness", [0.0, 0.7, 1.0])
 def test_small_parts_count_as_much_more_as_is_said(evenness):
-    found = find_palettes(appearance(), crossed(), evenness, tiny.generator())
+    found = find_palettes(
+        STRUCTURE, [Appearance(appearance())], crossed(), evenness, tiny.generator()
+    )
     sizes = [8 * 16, 24 * 16]
     expected = [size ** (1 - evenness) for size in sizes]
     expected = sorted(value / sum(expected) for value in expected)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.correspondence import correspondence
-from splice.method.semantics import LONG_SIDE, find_semantics
+from splice.method.semantics import LONG_SIDE
 from splice.method.settings import Meaning
 
 
@@ -46,9 +46,9 @@ def averaged(vit: FrozenViT, image: Tensor, block: int, kind: str) -> np.ndarray
 
 def test_tokens_are_the_blocks_unit_tokens_side_by_side(vit):
     """So that the product of two is the mean cosine of the blocks."""
-    found = find_semantics(vit, *PAIR, PAIR[0], meaning(depths=(0.5, 0.75, 1.0)))
+    found = tiny.semantics_of(vit, *PAIR, PAIR[0], meaning(depths=(0.5, 0.75, 1.0)))
     assert found.structure_grid == (4, 6)
-    assert found.appearance_grid == (4, 4)
+    assert found.patches[0].grid == (4, 4)
     expected = np.zeros((24, 16))
     for block in (2, 3, 4):
         ours, theirs = (averaged(vit, image, block, "tokens") for image in PAIR)
@@ -62,7 +62,7 @@ def test_tokens_are_the_blocks_unit_tokens_side_by_side(vit):
 
 
 def test_likeness_has_mean_0_and_deviation_1(vit):
-    likeness = find_semantics(vit, *PAIR, PAIR[0], meaning()).likeness.double()
+    likeness = tiny.semantics_of(vit, *PAIR, PAIR[0], meaning()).likeness.double()
     assert likeness.mean().item() == pytest.approx(0, abs=1e-5)
     assert likeness.std().item() == pytest.approx(1, rel=1e-5)
 
@@ -70,10 +70,10 @@ def test_likeness_has_mean_0_and_deviation_1(vit):
 def test_codes_are_whitened_over_both_pictures(vit):
     # As many pixels as patches: upsampling changes nothing then.
     pair = tiny.picture(16, 16, 1)[None], tiny.picture(16, 20, 2)[None]
-    ours = find_semantics(vit, *pair, pair[0], meaning(short_side=224))
+    ours = tiny.semantics_of(vit, *pair, pair[0], meaning(short_side=224))
     assert ours.structure_grid == (16, 16)
-    assert ours.appearance_grid == (16, 20)
-    theirs = find_semantics(vit, *pair[::-1], pair[1], meaning(short_side=224))
+    assert ours.patches[0].grid == (16, 20)
+    theirs = tiny.semantics_of(vit, *pair[::-1], pair[1], meaning(short_side=224))
     both = torch.cat([each.codes[0].flatten(1) for each in (ours, theirs)], 1).double()
     assert both.shape == (8, 16 * 16 + 16 * 20)
     torch.testing.assert_close(both.mean(1), torch.zeros(8).double(), atol=1e-4, rtol=0)
@@ -82,7 +82,7 @@ def test_codes_are_whitened_over_both_pictures(vit):
 
 
 def test_codes_are_the_principal_axes_of_the_deepest_keys(vit):
-    found = find_semantics(vit, *PAIR, PAIR[0], meaning(channels=3))
+    found = tiny.semantics_of(vit, *PAIR, PAIR[0], meaning(channels=3))
     ours, theirs = (averaged(vit, image, 4, "keys") for image in PAIR)
     # Scores on the principal axes by a singular value decomposition, up to their signs.
     left, _, _ = np.linalg.svd(np.concatenate([ours, theirs]), full_matrices=False)
@@ -97,8 +97,8 @@ def test_codes_are_the_principal_axes_of_the_deepest_keys(vit):
 def test_the_mirror_image_has_mirrored_codes_and_likeness(vit):
     """Position matters to the transformer; the mean with the mirror image has no side."""
     image = tiny.picture(56, 70, 1)[None]
-    ours = find_semantics(vit, image, image.flip(-1), image, meaning(radius=3))
-    theirs = find_semantics(vit, image.flip(-1), image, image.flip(-1), meaning(radius=3))
+    ours = tiny.semantics_of(vit, image, image.flip(-1), image, meaning(radius=3))
+    theirs = tiny.semantics_of(vit, image.flip(-1), image, image.flip(-1), meaning(radius=3))
     torch.testing.assert_close(theirs.codes, ours.codes.flip(-1), atol=2e-3, rtol=0)
     rows, columns = ours.structure_grid
     for row in range(rows):
@@ -109,7 +109,9 @@ def test_the_mirror_image_has_mirrored_codes_and_likeness(vit):
 
 def test_codes_have_the_edges_of_the_structure_image(vit):
     image = torch.cat([torch.zeros(1, 3, 56, 25), torch.ones(1, 3, 56, 31)], -1)
-    smooth, sharp = (find_semantics(vit, image, PAIR[1], image, meaning(radius=r)) for r in (0, 4))
+    smooth, sharp = (
+        tiny.semantics_of(vit, image, PAIR[1], image, meaning(radius=r)) for r in (0, 4)
+    )
     steps = [
         (found.codes[..., 25] - found.codes[..., 24]).abs().mean() for found in (smooth, sharp)
     ]
@@ -117,7 +119,7 @@ def test_codes_have_the_edges_of_the_structure_image(vit):
 
 
 def test_there_are_no_more_codes_than_keys_have_channels(vit):
-    found = find_semantics(vit, *PAIR, PAIR[0], meaning(channels=300))
+    found = tiny.semantics_of(vit, *PAIR, PAIR[0], meaning(channels=300))
     assert found.codes.shape == (1, tiny.WIDTH, 40, 60)
     assert bool(torch.isfinite(found.codes).all())
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import tones
-from splice.method.semantics import Semantics, find_semantics
+from splice.method.appearances import Appearance
+from splice.method.semantics import Semantics
 from splice.method.settings import Meaning, Tones
 from splice.method.slopes import applied
 from splice.method.tones import (
@@ -143,7 +144,7 @@ def toned(
 ) -> Tensor:
     """The structure image in the colours of the other."""
     parts = find_parts(found, settings, seed)
-    maps = tone_maps(structure, appearance, found, parts, settings.strongest)
+    maps = tone_maps(structure, [Appearance(appearance)], found, parts, settings.strongest)
     return applied(maps, structure).clamp(0, 1)
 
 
@@ -247,7 +248,9 @@ def vit() -> FrozenViT:
 def test_a_picture_like_itself_hardly_changes(vit):
     """As the transformer sees it: a patch has likely neighbours, and parts end within patches."""
     image = tiny.picture(70, 84, 1)[None]
-    found = find_semantics(vit, image, image, image, Meaning(short_side=70, channels=8, radius=2))
+    found = tiny.semantics_of(
+        vit, image, image, image, Meaning(short_side=70, channels=8, radius=2)
+    )
     result = toned(image, image, found, Tones(parts=6))
     other = toned(image, 1 - image, found, Tones(parts=6))
     assert (result - image).abs().mean() < 0.05
@@ -256,7 +259,7 @@ def test_a_picture_like_itself_hardly_changes(vit):
 
 def test_tones_are_the_seeds(vit):
     pair = tiny.picture(56, 66, 1)[None], tiny.picture(60, 50, 2)[None]
-    found = find_semantics(vit, *pair, pair[0], Meaning(short_side=56, channels=8, radius=2))
+    found = tiny.semantics_of(vit, *pair, pair[0], Meaning(short_side=56, channels=8, radius=2))
     settings = Tones(parts=6)
     first, same, other = (toned(*pair, found, settings, seed) for seed in (1, 1, 2))
     assert torch.equal(first, same)

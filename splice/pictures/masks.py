@@ -1,0 +1,55 @@
+"""Masks: which part of a picture takes part, as a picture of its own in which that part is white."""
+
+from pathlib import Path
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.errors import InputError
+from splice.pictures.given import AnyPicture, as_image, kept_from
+
+NEARLY = 1 / 32
+"""What is so near to black or white is: compression leaves specks around edges."""
+
+HALF = 0.5
+"""Brightness from which on a pixel counts as white."""
+
+ASPECT = 0.02
+"""By how much the aspect ratio of a mask may differ from its picture's, in shares of it."""
+
+
+def read_mask(
+    mask: AnyPicture, picture: Float[Tensor, "3 height width"], name: str | Path
+) -> Float[Tensor, "height width"]:
+    """A mask at the size of its picture, from 0 (takes no part) to 1.
+
+    Its brightness counts, as `read_image` reads it; what is transparent is black. It is
+    resized bilinearly with antialiasing, so edges may be soft.
+
+    Args:
+        mask: any picture, best a file.
+        picture: the picture that it is for, as it was read.
+        name: what a message calls the picture.
+
+    Raises:
+        InputError: it cannot be read, has another aspect ratio than the picture, or no white.
+        RunError: it does not fit in memory.
+    """
+    called = str(mask) if isinstance(mask, (str, Path)) else f"the mask of {name}"
+    levels = as_image(mask, called).mean(0)
+    opacity = kept_from(mask, called).opacity
+    if opacity is not None:
+        levels = levels * opacity
+    size = picture.shape[-2:]
+    (rows, columns), (height, width) = levels.shape, size
+    if abs(columns * height / (rows * width) - 1) > ASPECT:
+        raise InputError(
+            f"{called} has {columns} x {rows} pixels, which is not the aspect ratio of {name} "
+            f"({width} x {height}); make the mask from that picture."
+        )
+    if levels.max() < HALF:
+        raise InputError(f"{called} has no white; paint white what is to take part.")
+    if levels.shape != size:
+        levels = F.interpolate(levels[None, None], size=size, mode="bilinear", antialias=True)[0, 0]
+    return ((levels - NEARLY) / (1 - 2 * NEARLY)).clamp(0, 1)
