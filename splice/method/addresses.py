@@ -82,7 +82,7 @@ def find_addresses(
     return ours if strength == 1 else torch.lerp(theirs[-1], ours, strength), theirs
 
 
-def laid_together(address: Address, lenders: int) -> Address:
+def laid_together(address: Address, lenders: int) -> Float[Tensor, "1 _ height width"]:
     """Addresses in the channels of one picture, whoever lent them.
 
     Args:

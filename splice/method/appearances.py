@@ -151,7 +151,7 @@ def appearances_of(
     found = []
     for number, picture in enumerate(pictures):
         mask = checked_mask(masks[number] if masks else None, picture, "appearance")
-        weight = weights[number] if weights else 1.0
+        weight = weights[number] / max(weights) if weights else 1.0
         placed = None if mask is None else mask.to(device, torch.float32)
         if weight:
             found.append(

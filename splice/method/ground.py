@@ -48,8 +48,8 @@ class Ground:
     """
 
     addresses: Address
-    inputs: Float[Tensor, "1 inputs height width"]
-    own: Float[Tensor, "1 inputs height width"] | None
+    inputs: Float[Tensor, "1 inputs rows columns"]
+    own: Float[Tensor, "1 inputs rows columns"] | None
     lenders: tuple[Appearance, ...]
     lesson: Lesson
     outlines: Float[Tensor, "1 1 height width"]
@@ -114,7 +114,7 @@ def find_ground(
 
 def _given(
     address: Tensor, detail: Tensor, beside: Sequence[Tensor]
-) -> Float[Tensor, "1 inputs height width"]:
+) -> Float[Tensor, "1 inputs rows columns"]:
     """What the generator is given of a picture.
 
     It takes away what is alike all over, as a mark of who lends may be. So the lenders stand beside the

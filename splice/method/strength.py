@@ -12,7 +12,7 @@ from torch import Tensor
 
 from splice.method.objective import Nearest, weighted_mean
 
-Rows = Float[Tensor, "patches channels"]
+Rows = Float[Tensor, "_ channels"]
 
 
 def nearest_between(

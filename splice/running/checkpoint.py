@@ -184,7 +184,7 @@ def refuse_differences(
             continue
         if before is None or now is None:
             raise InputError(
-                f"the run in {where} has {'no' if before is None else 'a'} {what}, and this one has "
+                f"the run in {where} has {'no' if before is None else 'one'} {what}, and this one has "
                 f"{'none' if now is None else 'one'}; {way_out}"
             )
         raise InputError(

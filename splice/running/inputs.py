@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,8 @@ from splice.method.settings import Settings
 from splice.pictures.given import WORDS, AnyPicture, as_image, size_of
 from splice.pictures.masks import read_mask
 from splice.running.memory import largest_size
+
+SomeGiven = TypeVar("SomeGiven", bound="Given")
 
 STRUCTURE = "the structure image"
 """What messages call it, unless it is a file."""
@@ -72,13 +74,13 @@ class Given:
 
     @classmethod
     def of(
-        cls,
+        cls: "type[SomeGiven]",
         structure: AnyPicture,
         appearance: AnyPicture | Sequence[AnyPicture],
         settings: Settings,
         structure_mask: AnyPicture | None = None,
         appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = None,
-    ) -> Self:
+    ) -> SomeGiven:
         """The pictures of a run with these settings.
 
         Raises:

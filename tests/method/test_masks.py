@@ -8,6 +8,7 @@ import torch
 from splice.errors import InputError
 from splice.method.appearances import Appearance
 from splice.method.masks import Frame, checked_mask, composite, view_of
+from splice.method.settings import PAINTING_TERMS
 from splice.method.transfer import Transfer
 from splice.pictures.images import to_pil
 
@@ -103,9 +104,7 @@ def test_no_term_of_the_method_moves_what_is_kept():
     method = transfer.method
     assert method.mask is not None
     painted = torch.rand_like(method.structure).requires_grad_()
-    for name in settings.objective.model_fields:
-        if name in ("identity", "cls_depths", "token_depths", "evenness"):
-            continue
+    for name in set(PAINTING_TERMS) - {"identity"}:
 
         def paint(inputs: list[torch.Tensor]) -> list[torch.Tensor]:
             own = inputs[0] is method.ground.inputs
