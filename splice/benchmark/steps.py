@@ -1,9 +1,8 @@
 """Seconds of the steps of a transfer, of their parts, of their floor and of the literal loop.
 
-The steps of a run are not all alike: the output may be seen coarsely in the first part of a run alone,
-and the published method takes the entire pair only now and then. Steps that do the same are one kind;
-one step of each kind is timed in every round, and means over a run weigh the kinds by how many steps
-they have. Variants take turns within a round, so that a busy moment hits them all.
+The steps of a run are not all alike: the output is not seen in the first part of a run, and the
+published method takes the entire pair only now and then. Steps that do the same are one kind; one step
+of each kind is timed in every round, and means over a run weigh the kinds by how many steps they have. Variants take turns within a round, so that a busy moment hits them all.
 """
 
 import os

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from splice.errors import InputError
@@ -39,7 +39,7 @@ class Patches:
     grid: Grid
     inside: Int[Tensor, " patches"] | None = None
 
-    def of(self, values: Float[Tensor, "all *rest"]) -> Float[Tensor, "patches *rest"]:
+    def of(self, values: Shaped[Tensor, "all *rest"]) -> Shaped[Tensor, "patches *rest"]:
         """The values of those that take part, of values of all patches."""
         return values if self.inside is None else values[self.inside]
 

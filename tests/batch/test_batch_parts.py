@@ -337,8 +337,8 @@ def test_a_run_done_elsewhere_is_written_here_as_if_it_had_been_done_here(small,
     assert record["structure"]["file"] == str(here.structure)
     assert record["appearance"]["file"] == str(here.appearance)
     recipe = read_recipe(here.folder / "output.png")
-    assert recipe.structure.file == str(here.structure)
-    assert recipe.appearance.file == str(here.appearance)
+    assert recipe.sources["structure image"].file == str(here.structure)
+    assert recipe.sources["appearance image"].file == str(here.appearance)
     plan = _plan(small, tmp_path / "here", resume=True)
     assert [task.name for task in plan.finished] == ["a"]
     assert not [path for path in Path(here.folder).iterdir() if path.name not in files]

@@ -69,8 +69,12 @@ def test_every_pair_finishes_though_a_node_is_killed(tmp_path):
         assert not (folder / CHECKPOINT).exists()
         pictures.add(read_image(folder / "output.png").numpy().tobytes())
         recipe = read_recipe(folder / "output.png")
-        assert recipe.structure.file == str(small.pairs / name / "A" / "structure.png")
-        assert recipe.appearance.file == str(small.pairs / name / "B" / "appearance.jpg")
+        assert recipe.sources["structure image"].file == str(
+            small.pairs / name / "A" / "structure.png"
+        )
+        assert recipe.sources["appearance image"].file == str(
+            small.pairs / name / "B" / "appearance.jpg"
+        )
     assert len(pictures) == 1
     # The damaged picture is named as the user knows it, not as the node does.
     assert str(small.pairs / "d" / "B" / "appearance.jpg") in ends["d"]["reason"]

@@ -173,7 +173,7 @@ def test_other_pictures_with_the_same_settings(small, pair, capsys):
     assert [line.split(" ")[0] for line in told] == ["appearance.jpg", "structure.png"]
     second = json.loads(read_text("second.png", "Splice") or "")
     assert second["settings"]["seed"] == 3
-    assert second["structure"]["file"] == "appearance.jpg"
+    assert second["sources"]["structure image"]["file"] == "appearance.jpg"
 
 
 def test_a_picture_of_another_version_is_told(small, pair, capsys):

@@ -32,7 +32,6 @@ class SmallRun:
             "--device=cpu",
             # All that the default preset does, on fewer patches.
             "--seen.short-side=64",
-            "--seen.coarse-short-side=48",
             "--meaning.short-side=64",
             "--meaning.channels=8",
             "--tones.parts=6",

@@ -57,7 +57,7 @@ def test_an_address_is_the_mean_code_of_what_means_the_same():
 @pytest.mark.usefixtures("plain")
 def test_a_hue_is_the_mean_colour_of_what_means_the_same():
     found = pair()
-    ours, theirs = find_addresses(STRUCTURE, APPEARANCE, found)
+    ours, (theirs,) = find_addresses(STRUCTURE, [Appearance(APPEARANCE)], found)
     patches = APPEARANCE[0].double().unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4)).flatten(1).numpy()
     centred = patches - patches.mean(1, keepdims=True)
     centred *= 2 / centred.std(ddof=1)

@@ -25,6 +25,11 @@ def save(path: Path, height: int, width: int, columns: slice = slice(0, 0)) -> P
     return path
 
 
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
 def files(folder: Path) -> Files:
     """Two looks, the second with a mask."""
     names = [save(folder / f"{n}.png", 40, 60) for n in range(3)]
@@ -61,7 +66,7 @@ def test_masks_are_read_at_their_pictures_sizes(tmp_path):
 
 def test_a_plain_pair_is_given_as_before(tmp_path):
     one, two = (save(tmp_path / name, 40, 60) for name in ("a.png", "b.png"))
-    pictures = Files.of(one, str(two), Settings()).read(64)
+    pictures = Files.of(one, two, Settings()).read(64)
     assert pictures.pair[1] is pictures.appearances[0]
     assert pictures.masks == {}
 
@@ -99,8 +104,8 @@ def test_a_run_goes_on_with_the_same_masks_alone(before, now, words):
 def test_a_run_with_masks_and_two_looks_from_end_to_end(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = small_run.make(tmp_path)
-    size = Image.open(small.structure).size
-    mask = save(tmp_path / "mask.png", size[1], size[0], slice(0, 40))
+    before = pixels(small.structure)
+    mask = save(tmp_path / "mask.png", *before.shape[:2], slice(0, 40))
     looks = [str(small.appearance), str(small.structure)]
     masks = [str(save(tmp_path / "look.png", 90, 70, slice(0, 50))), str(mask)]
     options = [
@@ -121,9 +126,8 @@ def test_a_run_with_masks_and_two_looks_from_end_to_end(tmp_path, monkeypatch):
         *masks,
     ]
     assert main([str(small.structure), *looks, *options, *words], "splice transfer") == 0
-    before = np.asarray(Image.open(small.structure).convert("RGB")).astype(int)
-    after = np.asarray(Image.open(tmp_path / "out" / "output.png").convert("RGB")).astype(int)
-    outside = np.asarray(Image.open(mask)) == 0
+    after = pixels(tmp_path / "out" / "output.png")
+    outside = pixels(mask)[..., 0] == 0
     assert before.shape == after.shape
     assert (before[outside] == after[outside]).all()
     assert np.abs(before[~outside] - after[~outside]).mean() > 4

@@ -49,12 +49,14 @@ def test_a_picture_says_how_it_was_made(small, tmp_path):
     recipe = read_recipe(picture)
     assert settings_of(recipe, picture) == settings
     assert (recipe.version, recipe.steps) == (__version__, 2)
-    for role, file in (("structure", small.structure), ("appearance", small.appearance)):
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        assert recipe.source(role) == Source(str(file), digest)
+    files = {"structure image": small.structure, "appearance image": small.appearance}
+    assert recipe.sources == {
+        what: Source(str(file), hashlib.sha256(file.read_bytes()).hexdigest())
+        for what, file in files.items()
+    }
     with Image.open(picture) as opened:  # others can read it as well
         assert set(json.loads(opened.text[KEYWORD])) == {
-            *("version", "structure", "appearance", "settings", "steps")
+            *("version", "sources", "settings", "steps")
         }
 
 
@@ -67,24 +69,28 @@ def test_the_same_run_gives_the_same_bytes(small, tmp_path):
 def test_a_node_of_a_cluster_has_other_paths(small, tmp_path):
     picture = _run(small.structure, small.appearance, tmp_path / "out", _settings(small))
     before, content = read_recipe(picture), picture.read_bytes()
-    files = {"structure": Path("mine/a.jpg"), "appearance": Path("mine/b.jpg")}
+    files = {"structure image": Path("mine/a.jpg"), "appearance image": Path("mine/b.jpg")}
     picture.write_bytes(with_sources(content, files))
     after = read_recipe(picture)
-    assert (after.structure.file, after.appearance.file) == ("mine/a.jpg", "mine/b.jpg")
-    sources = before.structure, before.appearance
-    assert replace(after, structure=sources[0], appearance=sources[1]) == before
-    back = {"structure": small.structure, "appearance": small.appearance}
+    assert [source.file for source in after.sources.values()] == ["mine/a.jpg", "mine/b.jpg"]
+    assert replace(after, sources=before.sources) == before
+    back = {"structure image": small.structure, "appearance image": small.appearance}
     assert with_sources(picture.read_bytes(), back) == content
     write_image(picture, read_image(small.structure))
     plain = picture.read_bytes()
     assert with_sources(plain, files) == plain
 
 
+SOURCES = {
+    "structure image": Source("a.jpg", "0" * 64),
+    "appearance image": Source("b.jpg", "1" * 64),
+}
+
+
 def _recipe(**changes) -> Recipe:
     values = {
         "version": __version__,
-        "structure": Source("a.jpg", "0" * 64),
-        "appearance": Source("b.jpg", "1" * 64),
+        "sources": SOURCES,
         "settings": Settings().model_dump(mode="json"),
         "steps": 250,
     }
@@ -95,6 +101,10 @@ def _damaged(**changes) -> str:
     return json.dumps({**json.loads(_recipe().texts()[KEYWORD]), **changes})
 
 
+def _sources(structure: object) -> dict[str, object]:
+    return {"structure image": structure, "appearance image": {"file": "b.jpg", "sha256": "1"}}
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -103,9 +113,11 @@ def _damaged(**changes) -> str:
         "{}",
         '{"version": 1}',
         _damaged(version=3),
-        _damaged(structure={"file": "a.jpg", "sha256": None}),
-        _damaged(structure={"file": "a.jpg"}),
-        _damaged(appearance="b.jpg"),
+        _damaged(sources=_sources({"file": "a.jpg", "sha256": None})),
+        _damaged(sources=_sources({"file": "a.jpg"})),
+        _damaged(sources=_sources("b.jpg")),
+        _damaged(sources={"structure image": {"file": "a.jpg", "sha256": "0"}}),
+        _damaged(sources=["a.jpg"]),
         _damaged(settings=[1]),
         _damaged(steps="all"),
     ],
