@@ -2,7 +2,8 @@
 
 The steps of a run are not all alike: the output is not seen in the first part of a run, and the
 published method takes the entire pair only now and then. Steps that do the same are one kind; one step
-of each kind is timed in every round, and means over a run weigh the kinds by how many steps they have. Variants take turns within a round, so that a busy moment hits them all.
+of each kind is timed in every round, and means over a run weigh the kinds by how many steps they have.
+Variants take turns within a round, so that a busy moment hits them all.
 """
 
 import os
