@@ -20,6 +20,7 @@ FLOORS = (
     "batch",
     "report",
     "benchmark",
+    "studio",
     "commands",
 )
 """From the ground up: a room may use those before it."""

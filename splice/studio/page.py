@@ -1,0 +1,161 @@
+"""The page: where everything lies. What happens when something is pressed is in `events`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from splice.studio import events
+from splice.studio.controls import folded_knobs, front_knobs, host_words, preset_choice
+from splice.studio.downloads import KINDS
+from splice.studio.pictures import MOST_BYTES
+from splice.studio.visitors import Role
+from splice.studio.words import hint
+from splice.studio.workshop import Workshop
+
+_MASTHEAD = (
+    '<header id="masthead"><h1>Splice Studio</h1>'
+    "<p>One photograph, painted in the look of another.</p></header>"
+)
+
+_DROPS: dict[Role, tuple[str, str]] = {
+    "structure": ("Structure", "the shapes"),
+    "appearance": ("Appearance", "the look"),
+}
+
+_KEPT_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the page that something happens to.
+
+    Attributes:
+        drops: where pictures are dropped, by role.
+        samples: pairs to try; None where there are none.
+        preset: the choice of a preset.
+        knobs: by the path of the setting, in the order in which `events` is given their values.
+        paint: begins.
+        stop: ends, and keeps the picture so far.
+        say: how far it is, or what is wrong.
+        picture: structure image and output, with a handle between them.
+        take: files to take home, by kind.
+        takes: all of them.
+        command: that paints the same.
+        painted: what this visitor has painted.
+    """
+
+    drops: dict[Role, gr.Image]
+    samples: gr.Gallery | None
+    preset: gr.Radio
+    knobs: dict[str, Any]
+    paint: gr.Button
+    stop: gr.Button
+    say: gr.HTML
+    picture: gr.ImageSlider
+    take: dict[str, gr.DownloadButton]
+    takes: gr.Row
+    command: gr.Code
+    painted: gr.Gallery
+
+
+def build_page(workshop: Workshop) -> gr.Blocks:
+    """The page of a workshop, which is not shown to anybody yet."""
+    page = gr.Blocks(
+        title="Splice Studio",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(3_600, _KEPT_SECONDS),
+    )
+    with page:
+        gr.HTML(_MASTHEAD)
+        with gr.Row(elem_id="bench"):
+            parts = _lay(workshop)
+        events.wire(page, workshop, parts)
+    return page.queue(default_concurrency_limit=None)
+
+
+def _lay(workshop: Workshop) -> Parts:
+    with gr.Column(elem_id="given"):
+        with gr.Row(elem_id="drops"):
+            drops = {role: _drop(role, *words) for role, words in _DROPS.items()}
+        samples = _samples(workshop)
+        paint = gr.Button("Paint", variant="primary", size="lg", elem_id="paint")
+        stop = gr.Button("Stop", variant="secondary", size="lg", visible=False, elem_id="stop")
+    with gr.Column(elem_id="made"):
+        say = gr.HTML(hint(), elem_id="say")
+        picture = gr.ImageSlider(
+            show_label=False,
+            interactive=False,
+            elem_id="picture",
+            buttons=["fullscreen"],
+            max_height=720,
+            format="jpeg",
+        )
+        with gr.Row(elem_id="downloads", visible=False) as takes:
+            take = {kind: _take(kind) for kind in KINDS}
+        command = gr.Code(
+            language="shell",
+            label="The same picture from the command line",
+            interactive=False,
+            wrap_lines=True,
+            show_line_numbers=False,
+            lines=1,
+            buttons=["copy"],
+            visible=False,
+            elem_id="command",
+        )
+        painted = gr.Gallery(
+            label="Painted so far",
+            columns=4,
+            height="auto",
+            object_fit="cover",
+            allow_preview=False,
+            interactive=False,
+            buttons=[],
+            visible=False,
+            elem_id="painted",
+        )
+    with gr.Column(elem_id="knobs"):
+        preset = preset_choice(workshop.presets)
+        knobs = front_knobs(workshop.first)
+        with gr.Accordion("All settings", open=False, elem_id="folded"):
+            knobs |= folded_knobs(workshop.first)
+            gr.Markdown(host_words(workshop.first), elem_classes="small")
+    return Parts(
+        drops, samples, preset, knobs, paint, stop, say, picture, take, takes, command, painted
+    )
+
+
+def _drop(role: Role, title: str, what: str) -> gr.Image:
+    return gr.Image(
+        label=f"{title}: {what}",
+        sources=["upload", "clipboard"],
+        type="filepath",
+        interactive=True,
+        height=200,
+        buttons=[],
+        placeholder=f"Drop or choose a picture, up to {MOST_BYTES >> 20} MB",
+        elem_id=role,
+    )
+
+
+def _samples(workshop: Workshop) -> gr.Gallery | None:
+    if not workshop.samples:
+        return None
+    return gr.Gallery(
+        [(str(sample.thumbnail), sample.name) for sample in workshop.samples],
+        label="Sample pairs",
+        columns=2,
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id="samples",
+    )
+
+
+def _take(kind: str) -> gr.DownloadButton:
+    words = {"picture": "Picture", "panel": "Panel", "time lapse": "Time lapse", "record": "Record"}
+    return gr.DownloadButton(words[kind], size="sm", elem_id=f"take-{kind.replace(' ', '-')}")
