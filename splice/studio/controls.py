@@ -1,6 +1,7 @@
 """The knobs as parts of a page."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,13 +21,14 @@ SIZES = {
 
 _MOST_STEPS = 1000
 
-PRESET_HINT = "quick: the tones alone, within seconds. paper: the published method, hours on a CPU."
+PRESET_HINT = "Quick is the tones alone, within seconds. Paper is the published method, for a GPU."
 
 
 def preset_choice(presets: Mapping[str, Settings]) -> gr.Radio:
     """The choice of a preset, the first one chosen."""
     names = list(presets)
-    return gr.Radio(names, value=names[0], label="Preset", info=PRESET_HINT, elem_id="preset")
+    choices = [(Path(name).stem.capitalize(), name) for name in names]
+    return gr.Radio(choices, value=names[0], label="Preset", info=PRESET_HINT, elem_id="preset")
 
 
 def front_knobs(settings: Settings) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
             sizes,
             value=size,
             label="Size",
-            info="Of the short side; never larger than the structure image.",
+            info="Of the short side, at most the structure image's.",
             allow_custom_value=True,
             elem_id="size",
         ),
@@ -51,7 +53,7 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
             settings.steps,
             step=1,
             label="Steps",
-            info="Fewer are faster, more are better; 0 for the tones alone.",
+            info="More are better, fewer are faster.",
             elem_id="steps",
             buttons=[],
         ),
@@ -61,7 +63,7 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
             nearest,
             step=0.1,
             label="Texture",
-            info="More of the appearance image's fur, grass and bark.",
+            info="How much of the appearance.",
             elem_id="texture",
             buttons=[],
         ),
@@ -71,7 +73,7 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
             structure,
             step=0.1,
             label="Shapes",
-            info="More of the structure image's shapes.",
+            info="How much of the structure.",
             elem_id="shapes",
             buttons=[],
         ),

@@ -68,7 +68,7 @@ def _shown_parts(parts: "Parts") -> list[Any]:
     """All that a run changes."""
     return [
         *(parts.say, parts.picture, parts.takes, *parts.take.values()),
-        *(parts.command, parts.painted),
+        *(parts.command, parts.earlier, parts.painted),
     ]
 
 
@@ -175,7 +175,8 @@ def _result(parts: "Parts", visitor: Visitor, painting: Painting) -> Changes:
         parts.command: gr.update(
             value=command_line(*names, wish.preset, wish.settings), visible=True
         ),
-        parts.painted: gr.update(value=gallery, visible=True, selected_index=None),
+        parts.earlier: gr.update(visible=True),
+        parts.painted: gr.update(value=gallery, selected_index=None),
     }
 
 

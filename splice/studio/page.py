@@ -8,7 +8,6 @@ import gradio as gr
 from splice.studio import events
 from splice.studio.controls import folded_knobs, front_knobs, host_words, preset_choice
 from splice.studio.downloads import KINDS
-from splice.studio.pictures import MOST_BYTES
 from splice.studio.visitors import Role
 from splice.studio.words import hint
 from splice.studio.workshop import Workshop
@@ -42,6 +41,7 @@ class Parts:
         take: files to take home, by kind.
         takes: all of them.
         command: that paints the same.
+        earlier: where that is shown:
         painted: what this visitor has painted.
     """
 
@@ -56,6 +56,7 @@ class Parts:
     take: dict[str, gr.DownloadButton]
     takes: gr.Row
     command: gr.Code
+    earlier: gr.Column
     painted: gr.Gallery
 
 
@@ -79,9 +80,9 @@ def _lay(workshop: Workshop) -> Parts:
     with gr.Column(elem_id="given"):
         with gr.Row(elem_id="drops"):
             drops = {role: _drop(role, *words) for role, words in _DROPS.items()}
-        samples = _samples(workshop)
         paint = gr.Button("Paint", variant="primary", size="lg", elem_id="paint")
         stop = gr.Button("Stop", variant="secondary", size="lg", visible=False, elem_id="stop")
+        samples = _samples(workshop)
     with gr.Column(elem_id="made"):
         say = gr.HTML(hint(), elem_id="say")
         picture = gr.ImageSlider(
@@ -95,7 +96,6 @@ def _lay(workshop: Workshop) -> Parts:
         with gr.Row(elem_id="downloads", visible=False) as takes:
             take = {kind: _take(kind) for kind in KINDS}
         command = gr.Code(
-            language="shell",
             label="The same picture from the command line",
             interactive=False,
             wrap_lines=True,
@@ -105,17 +105,9 @@ def _lay(workshop: Workshop) -> Parts:
             visible=False,
             elem_id="command",
         )
-        painted = gr.Gallery(
-            label="Painted so far",
-            columns=4,
-            height="auto",
-            object_fit="cover",
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            visible=False,
-            elem_id="painted",
-        )
+        with gr.Column(visible=False, elem_id="earlier") as earlier:
+            gr.HTML("<h2>Painted so far</h2>")
+            painted = _gallery("Painted so far", 4, "painted")
     with gr.Column(elem_id="knobs"):
         preset = preset_choice(workshop.presets)
         knobs = front_knobs(workshop.first)
@@ -123,19 +115,20 @@ def _lay(workshop: Workshop) -> Parts:
             knobs |= folded_knobs(workshop.first)
             gr.Markdown(host_words(workshop.first), elem_classes="small")
     return Parts(
-        drops, samples, preset, knobs, paint, stop, say, picture, take, takes, command, painted
+        *(drops, samples, preset, knobs, paint, stop, say, picture, take, takes, command),
+        *(earlier, painted),
     )
 
 
 def _drop(role: Role, title: str, what: str) -> gr.Image:
     return gr.Image(
         label=f"{title}: {what}",
-        sources=["upload", "clipboard"],
+        sources=["upload"],
         type="filepath",
         interactive=True,
-        height=200,
+        height=176,
         buttons=[],
-        placeholder=f"Drop or choose a picture, up to {MOST_BYTES >> 20} MB",
+        placeholder="Drop or choose a picture",
         elem_id=role,
     )
 
@@ -143,16 +136,26 @@ def _drop(role: Role, title: str, what: str) -> gr.Image:
 def _samples(workshop: Workshop) -> gr.Gallery | None:
     if not workshop.samples:
         return None
+    gr.HTML("<h2>Or a sample pair</h2>")
+    pairs = [(str(sample.thumbnail), sample.name) for sample in workshop.samples]
+    return _gallery("Sample pairs", 2, "samples", pairs)
+
+
+def _gallery(
+    label: str, columns: int, name: str, pictures: list[tuple[str, str]] | None = None
+) -> gr.Gallery:
     return gr.Gallery(
-        [(str(sample.thumbnail), sample.name) for sample in workshop.samples],
-        label="Sample pairs",
-        columns=2,
+        pictures,
+        label=label,
+        show_label=False,
+        columns=columns,
+        fit_columns=False,
         height="auto",
         object_fit="cover",
         allow_preview=False,
         interactive=False,
         buttons=[],
-        elem_id="samples",
+        elem_id=name,
     )
 
 

@@ -16,7 +16,7 @@ from splice.method.settings import Settings
 from splice.method.transfer import Step
 from splice.pictures.images import to_pil
 from splice.running.outcome import Outcome
-from splice.running.outputs import RunFolder
+from splice.running.outputs import PICTURE, RunFolder
 from splice.running.run import Run
 from splice.studio.pictures import Dropped, save, shrunk
 from splice.studio.time_left import TimeLeft
@@ -174,8 +174,10 @@ class Painting:
             # contain what is found once for a pair.
             clock.add(step.step, step.seconds if step.step == run.first + 1 else now - last)
             last = now
-            if now >= self._next:
-                self._show(to_pil(run.transfer.picture()))
+            toned = self._shown == 0 and (self.folder / PICTURE).is_file()
+            # While the lesson is learnt there is nothing but the tones, which lie there in full size.
+            if toned or (now >= self._next and method.kind(step.step - 1) != "lesson"):
+                self._show(self.folder / PICTURE if toned else to_pil(run.transfer.picture()))
                 ended = time.monotonic()
                 self._next = ended + max(SHOWN_EVERY, SHOWN_RARELY * (ended - now))
             ending = step.step == step.steps

@@ -16,20 +16,20 @@ _STAGES = {
 }
 
 _KINDS = {
-    "lesson": "learning the hand of the appearance image; below, its tones",
+    "lesson": "so far the tones, while the hand is learnt",
     "": "the tones come first",
 }
 
 
 def hint(text: str = HINT) -> str:
     """What to do next; the text is HTML already."""
-    return f'<div class="say">{text}</div>'
+    return f'<div class="say"><p>{text}</p></div>'
 
 
 def trouble(sentence: str) -> str:
     """What is wrong, in one sentence."""
     sentence = sentence[:1].upper() + sentence[1:]
-    return f'<div class="say trouble" role="alert">{escape(sentence)}</div>'
+    return f'<div class="say trouble" role="alert"><p>{escape(sentence)}</p></div>'
 
 
 def progress(moment: Moment, place: int, stopping: bool) -> str:
@@ -86,5 +86,5 @@ def _bar(title: str, words: str, share: float | None) -> str:
         fill = f' style="width:{percent}%"'
     return (
         f'<div class="say"><div role="progressbar" aria-label="{title}" {state}>'
-        f"<span{fill}></span></div><b>{title}</b><span> {words}</span></div>"
+        f"<span{fill}></span></div><p><b>{title}</b><span> {words}</span></p></div>"
     )
