@@ -28,7 +28,9 @@ def command_line(structure: str, appearance: str, preset: str, settings: Setting
         value = value_at(settings, path)
         if value != value_at(base, path):
             plain = {None: "none", True: "true", False: "false"}
-            text = plain[value] if value is None or isinstance(value, bool) else shown(settings, path)
+            text = (
+                plain[value] if value is None or isinstance(value, bool) else shown(settings, path)
+            )
             words += [f"--{path.replace('_', '-')}", str(text)]
     return shlex.join(words)
 

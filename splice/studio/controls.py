@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from splice.method.settings import Settings
-from splice.running.setting_list import Setting, settings_list
+from splice.running.setting_list import Setting
 from splice.studio.knobs import HOST, TITLES, folded, kind_of, name_of, shown, value_at
 
 SIZES = {
@@ -105,7 +105,7 @@ def host_words(settings: Settings) -> str:
 
 
 def _knob(setting: Setting, settings: Settings) -> Any:
-    value, label = shown(settings, setting.path), name_of(setting)
+    value, label = shown(settings, setting.path), name_of(setting).capitalize()
     info = setting.description[:1].upper() + setting.description[1:] + "."
     kind = kind_of(setting)
     if kind == "switch":
@@ -121,14 +121,14 @@ def _knob(setting: Setting, settings: Settings) -> Any:
 
 def turned(settings: Settings, paths: list[str]) -> list[Any]:
     """What the knobs become when another preset is chosen, in the order of their paths."""
-    known = settings_list()
     changes = []
     for path in paths:
         value = shown(settings, path)
-        more = {"maximum": max(_MOST_STEPS, settings.steps)} if path == "steps" else {}
+        more: dict[str, Any] = {}
+        if path == "steps":
+            more = {"maximum": max(_MOST_STEPS, settings.steps)}
         # The published method has no such term.
         if path == "objective.nearest":
             more = {"interactive": settings.method != "paper"}
-        assert path in known
         changes.append(gr.update(value=value, **more))
     return changes

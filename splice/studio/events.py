@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -13,12 +13,10 @@ from splice.studio.controls import turned
 from splice.studio.downloads import downloads
 from splice.studio.knobs import chosen
 from splice.studio.painting import Moment, Painting
+from splice.studio.parts import Parts
 from splice.studio.visitors import Role, Visitor
 from splice.studio.words import caption, hint, progress, trouble
 from splice.studio.workshop import Workshop
-
-if TYPE_CHECKING:
-    from splice.studio.page import Parts
 
 LOOKED_EVERY = 0.1
 """Seconds between two looks at how far a run is."""
@@ -29,10 +27,11 @@ Changes = dict[Any, Any]
 _HIDDEN: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Of every event: the page alone calls it, and says itself how far it is."""
 
-_ANOTHER_SEED = "() => Math.floor(Math.random() * 2 ** 32)"
+_SAME = "The same picture from the command line"
+_FINISHED = "The finished picture from the command line"
 
 
-def wire(page: gr.Blocks, workshop: Workshop, parts: "Parts") -> None:
+def wire(page: gr.Blocks, workshop: Workshop, parts: Parts) -> None:
     """Says what happens; called within the page."""
     for role, drop in parts.drops.items():
         given = {"inputs": drop, "outputs": [drop, parts.say], **_HIDDEN}
@@ -64,7 +63,7 @@ def wire(page: gr.Blocks, workshop: Workshop, parts: "Parts") -> None:
     page.unload(_leaving(workshop))
 
 
-def _shown_parts(parts: "Parts") -> list[Any]:
+def _shown_parts(parts: Parts) -> list[Any]:
     """All that a run changes."""
     return [
         *(parts.say, parts.picture, parts.takes, *parts.take.values()),
@@ -72,7 +71,7 @@ def _shown_parts(parts: "Parts") -> list[Any]:
     ]
 
 
-def _dropping(workshop: Workshop, parts: "Parts", role: Role) -> Callable[..., Changes]:
+def _dropping(workshop: Workshop, parts: Parts, role: Role) -> Callable[..., Changes]:
     def drop(request: gr.Request, upload: dict[str, Any] | None) -> Changes:
         visitor = workshop.visitors.of(request.session_hash)
         if upload is None:
@@ -100,7 +99,7 @@ def _clearing(workshop: Workshop, role: Role) -> Callable[..., None]:
     return clear
 
 
-def _sampling(workshop: Workshop, parts: "Parts") -> Callable[..., Changes]:
+def _sampling(workshop: Workshop, parts: Parts) -> Callable[..., Changes]:
     def take(request: gr.Request, event: gr.SelectData) -> Changes:
         sample = workshop.samples[int(event.index)]
         visitor = workshop.visitors.of(request.session_hash)
@@ -113,15 +112,11 @@ def _sampling(workshop: Workshop, parts: "Parts") -> Callable[..., Changes]:
     return take
 
 
-def _painting(
-    workshop: Workshop, parts: "Parts"
-) -> Callable[..., AsyncIterator[Changes]]:
+def _painting(workshop: Workshop, parts: Parts) -> Callable[..., AsyncIterator[Changes]]:
     async def paint(request: gr.Request, preset: str, *values: Any) -> AsyncIterator[Changes]:
         visitor = workshop.visitors.of(request.session_hash)
         try:
-            settings = chosen(
-                workshop.presets[preset], dict(zip(parts.knobs, values, strict=True))
-            )
+            settings = chosen(workshop.presets[preset], dict(zip(parts.knobs, values, strict=True)))
             wish = visitor.wish(preset, settings)
             painting, turn = workshop.ask(request.session_hash or "", visitor, wish)
         except SpliceError as error:
@@ -158,7 +153,7 @@ def _painting(
     return paint
 
 
-def _result(parts: "Parts", visitor: Visitor, painting: Painting) -> Changes:
+def _result(parts: Parts, visitor: Visitor, painting: Painting) -> Changes:
     """What was painted, with all that belongs to it."""
     wish, files = painting.wish, downloads(painting)
     names = wish.structure.name, wish.appearance.name
@@ -173,7 +168,9 @@ def _result(parts: "Parts", visitor: Visitor, painting: Painting) -> Changes:
         parts.takes: gr.update(visible=True),
         **take,
         parts.command: gr.update(
-            value=command_line(*names, wish.preset, wish.settings), visible=True
+            value=command_line(*names, wish.preset, wish.settings),
+            label=_SAME if painting.moment.stage == "done" else _FINISHED,
+            visible=True,
         ),
         parts.earlier: gr.update(visible=True),
         parts.painted: gr.update(value=gallery, selected_index=None),
@@ -193,7 +190,7 @@ def _stopping(workshop: Workshop) -> Callable[..., None]:
     return stop
 
 
-def _looking_again(workshop: Workshop, parts: "Parts") -> Callable[..., Changes]:
+def _looking_again(workshop: Workshop, parts: Parts) -> Callable[..., Changes]:
     def look(request: gr.Request, event: gr.SelectData) -> Changes:
         visitor = workshop.visitors.of(request.session_hash)
         index = int(event.index)

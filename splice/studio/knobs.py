@@ -74,7 +74,9 @@ def value_at(settings: Settings, path: str) -> Any:
 def shown(settings: Settings, path: str) -> Any:
     """The value of a setting as its knob shows it: lists, and sizes, as text."""
     value = value_at(settings, path)
-    return _list_text(value) if isinstance(value, tuple) else str(value) if path == "size" else value
+    return (
+        _list_text(value) if isinstance(value, tuple) else str(value) if path == "size" else value
+    )
 
 
 def chosen(base: Settings, values: Mapping[str, Any]) -> Settings:
@@ -87,10 +89,11 @@ def chosen(base: Settings, values: Mapping[str, Any]) -> Settings:
     Raises:
         InputError: a value that the setting cannot have, with what would be right.
     """
-    changes = {path: value for path, value in values.items() if value != shown(base, path)}
-    for path, value in changes.items():
+    for path in values:
         if path in HOST or path not in settings_list():
             raise InputError(f"{path} cannot be changed here; it is chosen with 'splice studio'.")
+    changes = {path: value for path, value in values.items() if value != shown(base, path)}
+    for path, value in changes.items():
         if value is None or value == "":
             usual = yaml_text(settings_list()[path].default)
             raise InputError(f"{path} is empty; its usual value is {usual}.")

@@ -2,9 +2,9 @@
 
 from importlib import resources
 
-import gradio as gr
+from gradio.themes import Base, Color, sizes
 
-_PINE = gr.themes.Color(
+_PINE = Color(
     c50="#eef5f4",
     c100="#d6e7e4",
     c200="#b0d0cb",
@@ -19,7 +19,7 @@ _PINE = gr.themes.Color(
     name="pine",
 )
 
-_STONE = gr.themes.Color(
+_STONE = Color(
     c50="#fafafa",
     c100="#f3f3f3",
     c200="#e4e4e4",
@@ -36,13 +36,13 @@ _STONE = gr.themes.Color(
 """Without any colour: beside a picture, a tint would change what its colours look like."""
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """The theme of the page, light and dark; it fetches no font."""
-    base = gr.themes.Base(
+    base = Base(
         primary_hue=_PINE,
         secondary_hue=_PINE,
         neutral_hue=_STONE,
-        radius_size=gr.themes.sizes.radius_sm,
+        radius_size=sizes.radius_sm,
         font=("ui-sans-serif", "system-ui", "Segoe UI", "Helvetica Neue", "sans-serif"),
         font_mono=("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"),
     )

@@ -1,13 +1,11 @@
 """The page: where everything lies. What happens when something is pressed is in `events`."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import gradio as gr
 
 from splice.studio import events
 from splice.studio.controls import folded_knobs, front_knobs, host_words, preset_choice
 from splice.studio.downloads import KINDS
+from splice.studio.parts import Parts
 from splice.studio.visitors import Role
 from splice.studio.words import hint
 from splice.studio.workshop import Workshop
@@ -18,46 +16,11 @@ _MASTHEAD = (
 )
 
 _DROPS: dict[Role, tuple[str, str]] = {
-    "structure": ("Structure", "the shapes"),
-    "appearance": ("Appearance", "the look"),
+    "structure": ("Structure", "The picture with the shapes"),
+    "appearance": ("Appearance", "The picture with the look"),
 }
 
 _KEPT_SECONDS = 86_400
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of the page that something happens to.
-
-    Attributes:
-        drops: where pictures are dropped, by role.
-        samples: pairs to try; None where there are none.
-        preset: the choice of a preset.
-        knobs: by the path of the setting, in the order in which `events` is given their values.
-        paint: begins.
-        stop: ends, and keeps the picture so far.
-        say: how far it is, or what is wrong.
-        picture: structure image and output, with a handle between them.
-        take: files to take home, by kind.
-        takes: all of them.
-        command: that paints the same.
-        earlier: where that is shown:
-        painted: what this visitor has painted.
-    """
-
-    drops: dict[Role, gr.Image]
-    samples: gr.Gallery | None
-    preset: gr.Radio
-    knobs: dict[str, Any]
-    paint: gr.Button
-    stop: gr.Button
-    say: gr.HTML
-    picture: gr.ImageSlider
-    take: dict[str, gr.DownloadButton]
-    takes: gr.Row
-    command: gr.Code
-    earlier: gr.Column
-    painted: gr.Gallery
 
 
 def build_page(workshop: Workshop) -> gr.Blocks:
@@ -79,7 +42,7 @@ def build_page(workshop: Workshop) -> gr.Blocks:
 def _lay(workshop: Workshop) -> Parts:
     with gr.Column(elem_id="given"):
         with gr.Row(elem_id="drops"):
-            drops = {role: _drop(role, *words) for role, words in _DROPS.items()}
+            drops: dict[Role, gr.Image] = {r: _drop(r, *words) for r, words in _DROPS.items()}
         paint = gr.Button("Paint", variant="primary", size="lg", elem_id="paint")
         stop = gr.Button("Stop", variant="secondary", size="lg", visible=False, elem_id="stop")
         samples = _samples(workshop)
@@ -122,13 +85,13 @@ def _lay(workshop: Workshop) -> Parts:
 
 def _drop(role: Role, title: str, what: str) -> gr.Image:
     return gr.Image(
-        label=f"{title}: {what}",
+        label=title,
         sources=["upload"],
         type="filepath",
         interactive=True,
         height=176,
         buttons=[],
-        placeholder="Drop or choose a picture",
+        placeholder=what,
         elem_id=role,
     )
 

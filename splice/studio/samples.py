@@ -37,7 +37,7 @@ class Sample:
     @property
     def names(self) -> tuple[str, str]:
         """Of both files, as they are typed in a copy of the repository."""
-        return tuple(_from_checkout(file) for file in (self.structure, self.appearance))
+        return _from_checkout(self.structure), _from_checkout(self.appearance)
 
 
 def sample_folder() -> Path | None:

@@ -13,8 +13,8 @@ UNSEEN = 3.0
 class TimeLeft:
     """Seconds left, from the seconds that steps of each kind took.
 
-    Most runs begin with steps in which the output is not looked at, which are the short ones, so one mean
-    over all would promise too much. A kind that has not come yet is guessed from the longest known.
+    Most runs begin with steps in which the output is not looked at, which are the short ones, so one
+    mean over all would promise too much. A kind that has not come yet is guessed from the longest.
     """
 
     def __init__(self, kind: Callable[[int], str], first: int, steps: int) -> None:
@@ -41,7 +41,8 @@ class TimeLeft:
             return None
         known = {kind: _mean(took) for kind, took in self._took.items()}
         unseen = UNSEEN * max(known.values())
-        return sum(count * known.get(kind, unseen) for kind, count in self._left.items() if count > 0)
+        left = (count * known.get(kind, unseen) for kind, count in self._left.items() if count > 0)
+        return float(sum(left))
 
 
 def _mean(values: Sequence[float] | deque[float]) -> float:

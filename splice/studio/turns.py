@@ -1,5 +1,6 @@
 """Who may paint: one visitor at a time, in the order of asking."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -49,16 +50,13 @@ class Turn:
         self._stop.set()
         self._turns.forget(self)
 
-    def wait(self, seconds: float | None = None) -> bool:
+    def wait(self, seconds: float | int | None = None) -> bool:
         """Waits until it has ended, at most so long, and says whether it has."""
         return self._ended.wait(seconds)
 
     def do(self) -> None:
         """Does the work; for the line alone."""
-        try:
-            self._work(self)
-        finally:
-            self.end()
+        self._work(self)
 
     def end(self) -> None:
         """Marks the turn as over; for the line alone."""
@@ -156,8 +154,9 @@ class Turns:
                 if not self._waiting:
                     return
                 turn = self._at_work = self._waiting.pop(0)
-            try:
+            with contextlib.suppress(Exception):
                 turn.do()
-            finally:
-                with self._changed:
-                    self._at_work = None
+            # Out of the line before it counts as over, so that its visitor may ask again at once.
+            with self._changed:
+                self._at_work = None
+            turn.end()
