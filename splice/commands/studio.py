@@ -7,6 +7,9 @@ import threading
 
 from splice.commands.parser import Options, add_settings, changes, number
 from splice.commands.progress import show
+from splice.errors import InputError
+
+_LAST_PORT = 65_535
 
 _DESCRIPTION = (
     "Open a page in the browser: drop two pictures, watch one being painted in the look of the "
@@ -24,6 +27,8 @@ def main(arguments: list[str], program: str) -> int:
         SpliceError: whatever keeps the page from being served.
     """
     values = _options(program).parse(arguments)
+    if values.port is not None and values.port > _LAST_PORT:
+        raise InputError(f"--port cannot be {values.port}: it should be at most {_LAST_PORT:,}.")
     from splice.studio import serving
     from splice.studio.knobs import start_presets
 

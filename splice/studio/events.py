@@ -77,6 +77,7 @@ def _dropping(workshop: Workshop, parts: Parts, role: Role) -> Callable[..., Cha
         if upload is None:
             return {}
         file = Path(upload["path"])
+        visitor.uploads.add(file)
         try:
             dropped = visitor.drop(role, file, upload.get("orig_name") or file.name)
         except SpliceError as error:

@@ -64,7 +64,7 @@ def serving(
 
     Raises:
         RunError: the extra `web` is not installed, or there is no public address.
-        InputError: the port is taken.
+        InputError: the port cannot be listened at.
     """
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(tempfile.TemporaryDirectory(prefix="splice-studio-"))
@@ -130,7 +130,7 @@ def _launch(
         if port is None:
             raise RunError(f"no port is free for the studio ({error}).") from error
         raise InputError(
-            f"--port {port} is taken already; give another, or none to take a free one."
+            f"--port {port} cannot be used (taken, or not for everybody); give another, or none."
         ) from error
     if share and not shared:
         raise RunError("there is no public address now; leave --share out, or try again later.")

@@ -29,6 +29,7 @@ class Visitor:
         painted: what was painted and can be looked at again, newest first.
         painting: what is being painted, or was last.
         turn: of that.
+        uploads: files of the server's in which pictures came.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class Visitor:
     painted: list[Painting] = field(default_factory=list)
     painting: Painting | None = None
     turn: Turn | None = None
+    uploads: set[Path] = field(default_factory=set)
     _count: int = 0
 
     @property
@@ -126,3 +128,8 @@ class Visitors:
             visitor.turn.stop(left=True)
             visitor.turn.wait()
         shutil.rmtree(visitor.folder, ignore_errors=True)
+        with self._lock:
+            # The same file from two visitors lies there once.
+            others = {file for each in self._here.values() for file in each.uploads}
+        for file in visitor.uploads - others:
+            file.unlink(missing_ok=True)

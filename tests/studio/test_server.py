@@ -92,15 +92,15 @@ def test_no_other_file_can_be_fetched(studio, path):
 
 def test_a_taken_port_is_named(studio):
     port = urlsplit(studio.address).port
-    before = dict(os.environ)
-    with pytest.raises(InputError, match=f"--port {port} is taken"):
-        with serving(studio.workshop.presets, port=port):
-            raise AssertionError("served twice")
+    before, folders = dict(os.environ), set(studio.folder.parent.glob("splice-studio-*"))
+    taken = pytest.raises(InputError, match=f"--port {port} cannot be used")
+    with taken, serving(studio.workshop.presets, port=port):
+        raise AssertionError("served twice")
     assert dict(os.environ) == before
+    assert set(studio.folder.parent.glob("splice-studio-*")) == folders
 
 
-def test_without_the_extra_it_is_named(monkeypatch, small=None):
+def test_without_the_extra_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(RunError, match=r"pip install 'splice-vit\[web\]'"):
-        with serving({}):
-            raise AssertionError("served without gradio")
+    with pytest.raises(RunError, match=r"pip install 'splice-vit\[web\]'"), serving({}):
+        raise AssertionError("served without gradio")

@@ -87,6 +87,18 @@ def test_who_goes_ends_their_run_and_leaves_nothing(here, small):
     here.leave(None)
 
 
+def test_what_came_from_two_visitors_goes_with_the_last(here, tmp_path):
+    shared, own = tmp_path / "shared.png", tmp_path / "own.png"
+    for file in (shared, own):
+        file.write_bytes(b"x")
+    here.of("ada").uploads |= {shared, own}
+    here.of("bob").uploads |= {shared}
+    here.leave("ada")
+    assert shared.exists() and not own.exists()
+    here.leave("bob")
+    assert not shared.exists()
+
+
 def test_the_gallery_has_an_end(here, small, monkeypatch):
     monkeypatch.setattr(module, "MOST_PAINTED", 2)
     ada = here.of("ada")
