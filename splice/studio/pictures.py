@@ -49,7 +49,8 @@ def keep(upload: Path, folder: Path, name: str) -> Dropped:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    file = folder / (re.sub(r"[^\w.\- ]", "_", Path(name).name)[-100:] or "picture")
+    plain = re.sub(r"[^\w.\- ]", "_", Path(name).name)[-100:].lstrip(". ")
+    file = folder / (plain or "picture")
     if upload.stat().st_size > MOST_BYTES:
         raise InputError(f"{name} has more than {MOST_BYTES >> 20} MB; give a smaller file.")
     shutil.copyfile(upload, file)

@@ -7,6 +7,9 @@ from splice.studio.painting import Moment, Painting
 
 HINT = "Drop two pictures, or take a sample pair, and press <b>Paint</b>."
 
+SOON = 10.0
+"""Seconds left that are not counted any more."""
+
 _STAGES = {
     "preparing": "Looking at both pictures",
     "painting": "Painting",
@@ -29,6 +32,7 @@ def hint(text: str = HINT) -> str:
 def trouble(sentence: str) -> str:
     """What is wrong, in one sentence."""
     sentence = sentence[:1].upper() + sentence[1:]
+    sentence += "" if sentence.endswith((".", "?", "!")) else "."
     return f'<div class="say trouble" role="alert"><p>{escape(sentence)}</p></div>'
 
 
@@ -52,7 +56,8 @@ def progress(moment: Moment, place: int, stopping: bool) -> str:
         return _bar(title, "and writing its files", 1.0)
     words = [f"step {moment.step} of {moment.steps}"]
     if moment.left is not None:
-        words.append(f"about {duration(max(1, round(moment.left)))} left")
+        soon = moment.left < SOON
+        words.append("a few seconds left" if soon else f"about {duration(moment.left)} left")
     if note := _KINDS.get(moment.words, "" if moment.words.startswith("seen") else moment.words):
         words.append(escape(note))
     return _bar(title, " · ".join(words), moment.step / max(1, moment.steps))

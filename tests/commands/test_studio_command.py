@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 import small_run
@@ -46,6 +47,8 @@ def test_it_prints_its_address_and_leaves_nothing(tmp_path, number):
         with urllib.request.urlopen(address, timeout=60) as answer:
             assert b"Splice Studio" in answer.read()
         assert len(list((tmp_path / "temporary").glob("splice-studio-*"))) == 1
+        if number == signal.SIGINT:
+            _a_taken_port_is_named(address, environment)
         process.send_signal(number)
         rest, said = process.communicate(timeout=120)
     finally:
@@ -55,6 +58,23 @@ def test_it_prints_its_address_and_leaves_nothing(tmp_path, number):
     assert said.splitlines() == ["the studio is open; ctrl-C closes it", "splice: stopped"]
     assert list((tmp_path / "temporary").glob("splice-studio-*")) == []
     assert {path.name for path in tmp_path.iterdir()} == {"temporary"}
+
+
+def _a_taken_port_is_named(address: str, environment: dict[str, str]) -> None:
+    port = address.rstrip("/").rpartition(":")[2]
+    before = set(Path(environment["TMPDIR"]).iterdir())
+    done = subprocess.run(
+        [*small_run.command("studio"), "--no-browser", "--port", port],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"splice: error: --port {port} cannot be used")
+    assert len(done.stderr.splitlines()) == 1
+    assert set(Path(environment["TMPDIR"]).iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ class Browser:
         begun = time.monotonic()
         found = False
         while not found:
-            assert time.monotonic() - begun < 180, expression
+            assert time.monotonic() - begun < 180, (expression, found)
             with contextlib.suppress(RefusedError):  # by a page that is about to be left
                 found = self.run(expression)
             time.sleep(0.02)

@@ -14,6 +14,7 @@ from splice.studio.command_line import command_line
 from splice.studio.downloads import downloads
 from splice.studio.painting import Moment, Painting, Wish
 from splice.studio.pictures import keep
+from splice.studio.words import progress, trouble
 
 
 @dataclass
@@ -110,7 +111,7 @@ def test_a_failure_is_told_and_not_raised(small, tmp_path):
     painting = Watched(Wish(wish.structure, wish.appearance, "default", settings), tmp_path / "run")
     assert _run(painting)[-1] == "failed"
     assert "none.safetensors" in painting.moment.words
-    assert painting.moment.words.endswith(".")
+    assert progress(painting.moment, 0, False).endswith(".safetensors.</p></div>")
     # What nobody foresaw: the folder of the run is a file.
     (tmp_path / "file").write_text("")
     strange = Watched(wish, tmp_path / "file" / "run")
@@ -118,16 +119,12 @@ def test_a_failure_is_told_and_not_raised(small, tmp_path):
 
 
 def test_words_from_outside_are_escaped():
-    from splice.studio.words import progress, trouble
-
     assert "<script>" not in trouble("<script>alert(1)</script>.png is damaged.")
     failed = Moment(stage="failed", words="<img src=x onerror=y>.png is damaged.")
     assert "<img" not in progress(failed, 0, False)
 
 
 def test_places_and_steps_are_said():
-    from splice.studio.words import progress
-
     assert "Place 1 in the line" in progress(Moment(), 1, False)
     assert "3 pictures are" in progress(Moment(), 3, False)
     half = progress(Moment("painting", "seen at 224 px", 5, 20, 65.2), 0, False)

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import small_run
-import small_studio
+from studio_server import studio_server
 
-from splice.errors import InputError, RunError
+from splice.errors import RunError
 from splice.studio import serving
+
+pytestmark = pytest.mark.slow
 
 LIMIT = 200_000
 
@@ -21,7 +23,7 @@ LIMIT = 200_000
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
     small = small_run.make(tmp_path_factory.mktemp("small"))
-    with serving(small_studio.presets(small), most_bytes=LIMIT) as found:
+    with studio_server(small, LIMIT) as found:
         yield found
 
 
@@ -50,7 +52,6 @@ def _files(studio) -> set[str]:
 def test_only_this_machine_is_listened_to(studio):
     parts = urlsplit(studio.address)
     assert parts.hostname == "127.0.0.1"
-    assert studio.shared is None
     addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}
     for address in addresses - {"127.0.0.1", "::1"}:
         with pytest.raises(OSError):
@@ -88,16 +89,6 @@ def test_routes_without_a_use_are_shut(studio):
 def test_no_other_file_can_be_fetched(studio, path):
     status, _ = _ask(studio, "GET", f"/gradio_api/file={path.format(here=__file__)}")
     assert status in (403, 404)
-
-
-def test_a_taken_port_is_named(studio):
-    port = urlsplit(studio.address).port
-    before, folders = dict(os.environ), set(studio.folder.parent.glob("splice-studio-*"))
-    taken = pytest.raises(InputError, match=f"--port {port} cannot be used")
-    with taken, serving(studio.workshop.presets, port=port):
-        raise AssertionError("served twice")
-    assert dict(os.environ) == before
-    assert set(studio.folder.parent.glob("splice-studio-*")) == folders
 
 
 def test_without_the_extra_it_is_named(monkeypatch):

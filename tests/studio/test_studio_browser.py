@@ -8,11 +8,10 @@ import chromium
 import numpy as np
 import pytest
 import small_run
-import small_studio
 from PIL import Image
+from studio_server import studio_server
 
 from splice.commands.cli import main
-from splice.studio import serving
 
 pytestmark = pytest.mark.slow
 
@@ -34,14 +33,14 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def studio(browser, small):
-    with serving(small_studio.presets(small), most_bytes=2**20) as found:
+    with studio_server(small, 2**20) as found:
         yield found
 
 
 def _open(browser: chromium.Browser, studio, **options) -> None:
     browser.open(studio.address, **options)
     # Events that nothing listens to yet would be lost.
-    browser.until(f"{SEEN}({PAINT}) && {SEEN}(document.querySelector('#drops input[type=file]'))")
+    browser.until(f"{SEEN}({PAINT}) && !!document.querySelector('#appearance input[type=file]')")
 
 
 @pytest.fixture
@@ -51,10 +50,15 @@ def page(browser, studio) -> chromium.Browser:
     browser.requests.clear()
     _open(browser, studio)
     yield browser
-    assert browser.problems == []
+    assert _problems(browser) == []
     netloc = urlsplit(studio.address).netloc
     assert {urlsplit(address).netloc for address in browser.requests} == {netloc}
     browser.open("about:blank")
+
+
+def _problems(browser: chromium.Browser) -> list[str]:
+    """What was complained of, without what the web library notes at every upload."""
+    return [each for each in browser.problems if "Method not implemented." not in each]
 
 
 def _drop(page: chromium.Browser, small: small_run.SmallRun) -> None:
@@ -232,7 +236,7 @@ def test_the_page_fits_every_screen(browser, studio, width, dark):
     assert light is not dark
     if width < 600:
         assert browser.run(f"{PAINT}.getBoundingClientRect().height") >= 44
-    assert browser.problems == []
+    assert _problems(browser) == []
 
 
 def test_the_second_visitor_waits_and_a_closed_tab_makes_room(page, studio, small, tmp_path):
@@ -245,12 +249,9 @@ def test_the_second_visitor_waits_and_a_closed_tab_makes_room(page, studio, smal
         _drop(other, small)
         other.run(f"{PAINT}.click()")
         other.until(f"{SAID}.includes('Place 1 in the line')")
-        assert len(studio.workshop.visitors) == 2
-        folders = list((studio.folder / "visitors").iterdir())
-        assert len(folders) == 2
+        assert len(studio.visitors()) == 2
         # The first one closes the page, and is not stopped by hand.
         page.open("about:blank")
         other.until(f"{SAID}.includes('Done')")
-        assert len(studio.workshop.visitors) == 1
-        assert sum(folder.exists() for folder in folders) == 1
-        assert other.problems == []
+        assert len(studio.visitors()) == 1
+        assert _problems(other) == []
