@@ -28,6 +28,8 @@ class Task:
         appearance: file of the appearance image.
         settings: of the run, the pair's own included.
         folder: of the run.
+        structure_mask: file of the structure image's mask, if it has one.
+        appearance_mask: likewise of the appearance image's.
     """
 
     name: str
@@ -35,6 +37,13 @@ class Task:
     appearance: Path
     settings: Settings
     folder: Path
+    structure_mask: Path | None = None
+    appearance_mask: Path | None = None
+
+    @property
+    def masks(self) -> dict[str, Path | None]:
+        """Its masks, as a run takes them."""
+        return {"structure_mask": self.structure_mask, "appearance_mask": self.appearance_mask}
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,8 @@ def plan_batch(
             pair.appearance,
             settings_of(settings, pair.settings),
             output / pair.name,
+            pair.structure_mask,
+            pair.appearance_mask,
         )
         for pair in pairs
     ]
@@ -167,4 +178,5 @@ def _is_finished(task: Task) -> bool:
     from splice.running.outcome import earlier_outcome
 
     with RunFolder(task.folder, wait=10.0) as folder:
-        return earlier_outcome(folder, task.structure, task.appearance, task.settings) is not None
+        pictures = task.structure, task.appearance
+        return earlier_outcome(folder, *pictures, task.settings, **task.masks) is not None

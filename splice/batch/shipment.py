@@ -11,14 +11,16 @@ from splice.batch.events import Ended
 from splice.batch.planning import Task
 from splice.running.outputs import CHECKPOINT, FILES, RECORD, RunFolder
 
+ROLES = ("structure", "appearance", "structure_mask", "appearance_mask")
+"""Files of a task that travel."""
+
 
 @dataclass(frozen=True)
 class Shipment:
     """What a node needs for one pair: no path in it means anything there."""
 
     task: Task
-    structure: bytes
-    appearance: bytes
+    pictures: Mapping[str, bytes]
     checkpoint: bytes | None
     version: str
 
@@ -54,10 +56,10 @@ def pack(task: Task) -> Shipment:
         OSError: a file cannot be read.
     """
     checkpoint = task.folder / CHECKPOINT
+    files = {role: getattr(task, role) for role in ROLES}
     return Shipment(
         task,
-        task.structure.read_bytes(),
-        task.appearance.read_bytes(),
+        {role: file.read_bytes() for role, file in files.items() if file is not None},
         checkpoint.read_bytes() if checkpoint.is_file() else None,
         __version__,
     )
@@ -67,9 +69,9 @@ def unpack(shipment: Shipment, folder: Path) -> Task:
     """Lay the pictures and the checkpoint of a shipment out in a folder, and make its task theirs."""
     task = shipment.task
     pictures = {}
-    for role in ("structure", "appearance"):
+    for role, content in shipment.pictures.items():
         pictures[role] = folder / f"{role}{getattr(task, role).suffix}"
-        pictures[role].write_bytes(getattr(shipment, role))
+        pictures[role].write_bytes(content)
     run = folder / "run"
     run.mkdir()
     if shipment.checkpoint is not None:
@@ -88,7 +90,7 @@ def pack_run(ended: Ended, there: Task, here: Task) -> Returned:
     paths = {name: there.folder / name for name in FILES}
     files = {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
     reason = ended.reason
-    for role in ("structure", "appearance", "folder"):
+    for role in (*ROLES, "folder"):
         reason = reason and reason.replace(str(getattr(there, role)), str(getattr(here, role)))
     return Returned(replace(ended, reason=reason), files)
 
@@ -104,8 +106,10 @@ def write_run(folder: RunFolder, files: Mapping[str, bytes], task: Task) -> None
             folder.write(name, files[name])
     if RECORD in files:
         record = json.loads(files[RECORD])
-        record["structure"]["file"] = str(task.structure)
-        record["appearance"]["file"] = str(task.appearance)
+        for role in ("structure", "appearance"):
+            record[role]["file"] = str(getattr(task, role))
+            if "mask" in record[role]:
+                record[role]["mask"]["file"] = str(getattr(task, f"{role}_mask"))
         folder.write_record(record)
         if record["finished"]:
             folder.remove(CHECKPOINT)

@@ -86,10 +86,10 @@ def carry_out(
     try:
         with RunFolder(task.folder, wait=WAIT) as folder:
             pictures = task.structure, task.appearance
-            earlier = earlier_outcome(folder, *pictures, task.settings)
+            earlier = earlier_outcome(folder, *pictures, task.settings, **task.masks)
             if earlier is not None:  # its worker was lost between the last file and the report
                 return _ended(task, earlier)
-            run = Run(*pictures, task.settings, folder, resume=True, vit=backbone())
+            run = Run(*pictures, task.settings, folder, **task.masks, resume=True, vit=backbone())
             done = run.first
             tell(Began(task.name, done, task.settings.steps))
             told = saved = time.monotonic()

@@ -110,13 +110,19 @@ def add_settings(parser: Options, *names: str) -> None:
         group.add_argument(
             *_option_names(path),
             dest=_PREFIX + path,
+            nargs="+" if path in _SEVERAL else None,
             default=argparse.SUPPRESS,
             metavar=_METAVARS.get(path, "VALUE"),
             help=setting.description.replace("%", "%%") if top else argparse.SUPPRESS,
         )
 
 
+_SEVERAL = ("look_weights",)
+"""Settings whose values may be words of their own."""
+
 _METAVARS = {
+    "look_weights": "W",
+    "strength": "S",
     "backbone": "NAME",
     "weights": "FILE",
     "size": "PX|auto",
@@ -140,7 +146,7 @@ def chosen_settings(values: argparse.Namespace) -> Settings:
 def changes(values: argparse.Namespace) -> Mapping[str, str]:
     """The settings that were given as options, by their dotted path."""
     return {
-        name.removeprefix(_PREFIX): value
+        name.removeprefix(_PREFIX): ",".join(value) if isinstance(value, list) else value
         for name, value in vars(values).items()
         if name.startswith(_PREFIX)
     }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from splice.commands.parser import Options, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, duration, progress, show
@@ -37,11 +38,12 @@ def main(arguments: list[str], program: str) -> int:
     """
     values = _options(program).parse(arguments)
     settings = chosen_settings(values)
-    pair = _pair(values.pictures)
+    pair, looks = _pair(values.pictures)
+    files = _files(pair, looks, values)
     _check_output(values.output)
     told = progress(values.quiet)
     try:
-        outcome = _run(pair, settings, values, told)
+        outcome = _run(pair.name, files, settings, values, told)
     finally:
         told.close()
     told.say(_ending(outcome))
@@ -50,37 +52,69 @@ def main(arguments: list[str], program: str) -> int:
 
 
 def _options(program: str) -> Options:
-    parser = Options(program, _DESCRIPTION, usage="[STRUCTURE APPEARANCE | PAIR_FOLDER] [options]")
+    usage = "[STRUCTURE APPEARANCE [APPEARANCE ...] | PAIR_FOLDER] [options]"
+    parser = Options(program, _DESCRIPTION, usage=usage)
     parser.add_argument(
         "pictures",
         nargs="*",
         type=path,
         metavar="STRUCTURE APPEARANCE",
-        help="two pictures, or a folder with A/ and B/; by default the sample pair",
+        help="two pictures, a third and more being further looks; or a folder with A/ and B/; by "
+        "default the sample pair",
+    )
+    parser.add_argument(
+        "--structure-mask",
+        type=path,
+        metavar="FILE",
+        help="a picture, white where the structure image is painted; the rest stays as it is",
+    )
+    parser.add_argument(
+        "--appearance-mask",
+        nargs="+",
+        type=path,
+        metavar="FILE",
+        help="a picture, white where the look comes from; of several looks one for each",
     )
     add_run_options(parser, "outputs/<structure>--<appearance>", checkpoint_every=30.0)
     add_settings(parser)
     return parser
 
 
-def _pair(pictures: list[Path]) -> Pair:
+def _pair(pictures: list[Path]) -> tuple[Pair, list[Path]]:
+    """The pair, and further appearance images."""
     if not pictures:
-        return _only_pair(_sample())
+        return _only_pair(_sample()), []
     if len(pictures) == 1 and pictures[0].is_dir():
-        return _only_pair(pictures[0])
+        return _only_pair(pictures[0]), []
     if len(pictures) == 1:
         raise InputError(
             f"{pictures[0]} is one picture and two are needed: give a structure image and an "
             "appearance image, or a folder with one in A/ and one in B/."
         )
-    if len(pictures) > 2:
-        raise InputError(
-            f"{pictures[2]} is one picture too many: give a structure image and an appearance "
-            "image; 'splice batch' takes many pairs."
-        )
+    from splice.pictures.images import check_picture
     from splice.pictures.pairs import pair_of_files
 
-    return pair_of_files(*pictures)
+    for further in pictures[2:]:
+        check_picture(further)
+    return pair_of_files(pictures[0], pictures[1]), pictures[2:]
+
+
+def _files(pair: Pair, looks: list[Path], values: Namespace) -> dict[str, Any]:
+    """The pictures and masks of a run, as `splice.running.run.Run` takes them."""
+    from splice.pictures.images import check_picture
+
+    masks = values.structure_mask or pair.structure_mask, values.appearance_mask
+    if masks[1] is None and pair.appearance_mask is not None:
+        masks = masks[0], [pair.appearance_mask]
+    for mask in (masks[0], *(masks[1] or [])):
+        if mask is not None:
+            check_picture(mask)
+    return {
+        "structure": pair.structure,
+        "appearance": [pair.appearance, *looks],
+        "structure_mask": masks[0],
+        "appearance_mask": masks[1],
+    }
 
 
 def _only_pair(folder: Path) -> Pair:
@@ -91,7 +125,8 @@ def _only_pair(folder: Path) -> Pair:
         raise InputError(
             f"{folder} holds {len(pairs)} pairs; give one of them, or run 'splice batch {folder}'."
         )
-    return pair_of_files(pairs[0].structure, pairs[0].appearance)
+    (pair,) = pairs
+    return replace(pair, name=pair_of_files(pair.structure, pair.appearance).name)
 
 
 def _sample() -> Path:
@@ -110,7 +145,9 @@ def _check_output(output: Path | None) -> None:
         raise InputError(f"{output} is a file; give a folder as --output.")
 
 
-def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Outcome:
+def _run(
+    name: str, files: dict[str, Any], settings: Settings, values: Namespace, told: Silent
+) -> Outcome:
     import warnings
 
     if not values.debug:
@@ -118,30 +155,29 @@ def _run(pair: Pair, settings: Settings, values: Namespace, told: Silent) -> Out
     from splice.running.outcome import earlier_outcome
     from splice.running.run import Run
 
-    with _folder(pair, values) as folder:
+    with _folder(name, values) as folder:
         if values.resume:
-            earlier = earlier_outcome(folder, pair.structure, pair.appearance, settings)
+            earlier = earlier_outcome(folder, settings=settings, **files)
             if earlier is not None:
                 return earlier
         run = Run(
-            pair.structure,
-            pair.appearance,
-            settings,
-            folder,
+            settings=settings,
+            folder=folder,
             resume=values.resume,
             progress=told.fetching,
+            **files,
         )
         told.begin(run.first, settings.steps)
         with deferred() as stop:
             return run.proceed(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
 
 
-def _folder(pair: Pair, values: Namespace) -> RunFolder:
+def _folder(name: str, values: Namespace) -> RunFolder:
     from splice.running.outputs import RunFolder
 
     if values.output is not None:
         return RunFolder(values.output)
-    return RunFolder.numbered(OUTPUTS, pair.name, resume=values.resume)
+    return RunFolder.numbered(OUTPUTS, name, resume=values.resume)
 
 
 def _ending(outcome: Outcome) -> str:

@@ -3,13 +3,21 @@
 The address of a pixel is a code of the appearance image's patches that mean the same. An eye has the
 address of the other picture's eyes, fur that of its fur. A network that has learnt what the appearance
 image has at each address can paint another picture from its addresses.
+
+Of several appearance images each has channels of its own, which are 0 where another one lends the
+address. The generator's norms take away what is alike in a whole picture; so they would a mere mark of
+who lends.
 """
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.method.correspondence import correspondence
+from splice.method.appearances import Appearance, Patches, in_a_row
+from splice.method.correspondence import correspondence_to_all
 from splice.method.semantics import TOLERANCE, Semantics, principal_axes
 from splice.pictures.guided_filter import guided_upsampling
 
@@ -28,26 +36,72 @@ Address = Float[Tensor, "1 channels height width"]
 @torch.no_grad()
 def find_addresses(
     structure: Float[Tensor, "1 3 height width"],
-    appearance: Float[Tensor, "1 3 rows columns"],
+    appearances: Sequence[Appearance],
     semantics: Semantics,
-) -> tuple[Address, Float[Tensor, "1 channels rows columns"]]:
-    """The addresses of the structure image's pixels and of the appearance image's own.
+    strength: float = 1.0,
+) -> tuple[Address, list[Float[Tensor, "1 channels _ _"]]]:
+    """The addresses of the structure image's pixels and of the appearance images' own.
 
     The codes are the appearance image's tokens on their principal axes, each with variance 1. Both
     pictures find theirs in the same way, so that one is as smooth as the other.
 
+    Below a strength of 1 the structure image is one of those that lend addresses. Its pixels have their
+    own at strength 0 and those of the appearance images at strength 1; in between they have of both.
+
     Args:
         structure: the structure image, in [0, 1].
-        appearance: the appearance image, in [0, 1].
+        appearances: the appearance images.
         semantics: of the pair.
+        strength: how much of the lent addresses there is, in [0, 1].
+
+    Returns:
+        The structure image's; then those of each appearance image, and, below a strength of 1, those
+        that the structure image has by itself.
     """
-    theirs, grid = semantics.tokens[1], semantics.appearance_grid
-    codes = theirs @ principal_axes(theirs, CHANNELS)
-    own = correspondence(theirs, theirs, grid, grid)
-    return (
-        _addresses(semantics.likeness, codes, semantics.structure_grid, structure),
-        _addresses(own, codes, grid, appearance),
+    shown = [each.picture for each in appearances]
+    tokens, patches = list(semantics.tokens[1:]), list(semantics.patches)
+    lenders = len(shown)
+    if strength < 1:
+        shown.append(structure)
+        tokens.append(semantics.tokens[0])
+        patches.append(Patches(semantics.structure_grid))
+    codes = _in_own_channels(
+        [_codes(part.of(each)) for each, part in zip(tokens, patches, strict=True)]
     )
+    theirs = []
+    for image, each, part, code in zip(shown, tokens, patches, codes, strict=True):
+        own = correspondence_to_all(each, [each], part.grid, [part])
+        theirs.append(_addresses(own, code, part.grid, image))
+    lent = in_a_row(codes[:lenders])
+    ours = _addresses(semantics.likeness, lent, semantics.structure_grid, structure)
+    return ours if strength == 1 else torch.lerp(theirs[-1], ours, strength), theirs
+
+
+def laid_together(address: Address, lenders: int) -> Address:
+    """Addresses in the channels of one picture, whoever lent them.
+
+    Args:
+        address: of pixels.
+        lenders: how many pictures have channels of their own.
+    """
+    return address.unflatten(1, (lenders, -1)).sum(1) if lenders > 1 else address
+
+
+def _codes(tokens: Float[Tensor, "patches token"]) -> Float[Tensor, "patches channels"]:
+    """Tokens of a picture on its principal axes."""
+    return tokens @ principal_axes(tokens, CHANNELS)
+
+
+def _in_own_channels(codes: Sequence[Tensor]) -> list[Float[Tensor, "_ channels"]]:
+    """Codes of several pictures, each of mean 0 and with 0 in the channels of the others."""
+    if len(codes) == 1:
+        return list(codes)
+    width = max(each.shape[1] for each in codes)
+    placed = []
+    for number, each in enumerate(codes):
+        before, after = number * width, (len(codes) - number) * width - each.shape[1]
+        placed.append(F.pad(each - each.mean(0), (before, after)))
+    return placed
 
 
 def _addresses(likeness: Tensor, codes: Tensor, grid: tuple[int, int], image: Tensor) -> Address:

@@ -5,11 +5,14 @@ a patch answers to another, the patch to its left answers to the one to its left
 looks the other way, to its right.
 """
 
+from collections.abc import Sequence
 from itertools import product
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from splice.method.appearances import Grid, Patches
 
 NEIGHBOURS = 4
 """How far neighbours lie at most, in patches, down and across."""
@@ -24,8 +27,6 @@ ITSELF = 0.3
 UPRIGHT = 4.0
 """What a patch at the top loses for a counterpart at the bottom, in deviations: skies are above."""
 
-Grid = tuple[int, int]
-
 
 def correspondence(
     ours: Float[Tensor, "patches width"],
@@ -33,23 +34,34 @@ def correspondence(
     grid: Grid,
     other_grid: Grid,
 ) -> Float[Tensor, "patches others"]:
+    """Likeness in meaning of two pictures' patches, as `correspondence_to_all` tells it."""
+    return correspondence_to_all(ours, [theirs], grid, [Patches(other_grid)])
+
+
+def correspondence_to_all(
+    ours: Float[Tensor, "patches width"],
+    theirs: Sequence[Float[Tensor, "_ width"]],
+    grid: Grid,
+    others: Sequence[Patches],
+) -> Float[Tensor, "patches others"]:
     """Likeness in meaning, of mean 0 and deviation 1.
 
     Args:
         ours: tokens of length 1, row by row.
-        theirs: the other picture's.
+        theirs: those of one or several other pictures.
         grid: rows and columns of ours.
-        other_grid: of theirs.
+        others: which of theirs take part; they come out side by side, picture after picture.
     """
-    alone = ours @ theirs.T
-    together = torch.maximum(
-        *(consensus(alone, ours, grid, other_grid, mirrored) for mirrored in (False, True))
-    )
-    rows, others = (
-        ((torch.arange(g[0]) + 0.5) / g[0])[:, None].expand(g).flatten().to(ours)
-        for g in (grid, other_grid)
-    )
-    apart = (rows[:, None] - others).square()
+    rows = _heights(grid, ours)
+    columns = []
+    for tokens, patches in zip(theirs, others, strict=True):
+        alone = ours @ tokens.T
+        together = torch.maximum(
+            *(consensus(alone, ours, grid, patches, mirrored) for mirrored in (False, True))
+        )
+        apart = (rows[:, None] - _heights(patches.grid, ours)).square()
+        columns.append([patches.of(each.T).T for each in (alone, together, apart)])
+    alone, together, apart = (torch.cat(each, 1) for each in zip(*columns, strict=True))
     return _standard(_standard(together) + ITSELF * _standard(alone) - UPRIGHT * apart)
 
 
@@ -57,7 +69,7 @@ def consensus(
     likeness: Float[Tensor, "patches others"],
     ours: Float[Tensor, "patches width"],
     grid: Grid,
-    other_grid: Grid,
+    others: Patches,
     mirrored: bool,
 ) -> Float[Tensor, "patches others"]:
     """The mean likeness of patches moved alike in both pictures, within `NEIGHBOURS` of each pair.
@@ -69,10 +81,14 @@ def consensus(
         likeness: of single patches.
         ours: tokens of length 1 of the patches.
         grid: rows and columns of the patches.
-        other_grid: of the others.
+        others: which of the others take part; those that do not have no say.
         mirrored: whether a move to the right answers to one to the left.
     """
-    pairs, tokens = likeness.view(*grid, *other_grid), ours.view(*grid, -1)
+    pairs, tokens = likeness.view(*grid, *others.grid), ours.view(*grid, -1)
+    heard = None
+    if others.inside is not None:
+        heard = torch.zeros(others.grid).to(pairs).flatten().index_fill(0, others.inside, 1)
+        heard = heard.view(others.grid)
     summed, weights = torch.zeros_like(pairs), torch.zeros_like(pairs)
     moves = range(-NEIGHBOURS, NEIGHBOURS + 1)
     for down, across in product(moves, moves):
@@ -83,9 +99,18 @@ def consensus(
         there = tuple(_kept(-move, side) for move, side in zip(sides, pairs.shape, strict=True))
         alike = (tokens[here[:2]] * tokens[there[:2]]).sum(-1)
         weight = ((alike - 1) / ALIKE).exp()[:, :, None, None]
+        if heard is not None:
+            weight = weight * heard[there[2:]]
         summed[here] += weight * pairs[there]
         weights[here] += weight
+    if heard is not None:
+        weights = weights.clamp_min(1e-6)
     return (summed / weights).view(likeness.shape)
+
+
+def _heights(grid: Grid, like: Tensor) -> Float[Tensor, " patches"]:
+    """Of the middles of patches, from 0 at the top to 1."""
+    return ((torch.arange(grid[0]) + 0.5) / grid[0])[:, None].expand(grid).flatten().to(like)
 
 
 def _kept(move: int, side: int) -> slice:

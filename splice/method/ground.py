@@ -1,13 +1,16 @@
 """What the generator of the default method is given, and what its parts should be like."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from splice.method import objective
-from splice.method.addresses import Address, find_addresses
+from splice.method.addresses import Address, find_addresses, laid_together
+from splice.method.appearances import Appearance
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.detail import detail_of
 from splice.method.lesson import Lesson
@@ -33,9 +36,11 @@ class Ground:
     """What the generator is given and learns from, found once for a pair.
 
     Attributes:
-        addresses: where the structure image's pixels belong in the appearance image.
-        inputs: these, and the structure image's detail.
-        lesson: the appearance image, to be painted likewise.
+        addresses: where the structure image's pixels belong, whichever picture lends them.
+        inputs: these, by who lends them, and the structure image's detail.
+        own: likewise as the structure image has them by itself; None at strength 1.
+        lenders: pictures that lend addresses.
+        lesson: these pictures, to be painted likewise.
         outlines: where meaning changes in the structure image, in [0, 1].
         counts: how much each patch of the structure image counts; mean 1.
         palettes: colours that the structure image's parts should have.
@@ -43,6 +48,8 @@ class Ground:
 
     addresses: Address
     inputs: Float[Tensor, "1 inputs height width"]
+    own: Float[Tensor, "1 inputs height width"] | None
+    lenders: tuple[Appearance, ...]
     lesson: Lesson
     outlines: Float[Tensor, "1 1 height width"]
     counts: Float[Tensor, " structure_patches"]
@@ -52,37 +59,58 @@ class Ground:
 @torch.no_grad()
 def find_ground(
     structure: Float[Tensor, "1 3 height width"],
-    appearance: Float[Tensor, "1 3 rows columns"],
+    appearances: Sequence[Appearance],
     semantics: Semantics,
     settings: Settings,
+    mask: Float[Tensor, "1 1 height width"] | None = None,
 ) -> Ground:
     """The ground of a pair.
 
     Args:
         structure: the structure image, in [0, 1], at the size of the painting.
-        appearance: the appearance image, in [0, 1], of about that size.
+        appearances: the appearance images, of about that size.
         semantics: of the pair.
         settings: of the run.
+        mask: 1 where the structure image is painted; None for all.
     """
+    strength, evenness = settings.strength, settings.objective.evenness
     random = torch.Generator().manual_seed(settings.seed)
     codes = semantics.patch_codes(semantics.codes.shape[1])
     groups = nearest_centre(codes, k_means(codes, GROUPS, random))
-    palettes = find_palettes(appearance, semantics, settings.objective.evenness, random)
-    ours, theirs = find_addresses(structure, appearance, semantics)
-    detail, their_detail = (
-        detail_of(image, [scaled(radius, image) for radius in DETAIL_RADII], FAINT, address)
-        for image, address in ((structure, ours), (appearance, theirs))
+    counts = objective.even_counts(groups, evenness)
+    if mask is not None:
+        counts = counts * F.interpolate(mask, size=semantics.structure_grid, mode="area").flatten()
+    palettes = find_palettes(structure, appearances, semantics, evenness, random, strength, mask)
+    ours, theirs = find_addresses(structure, appearances, semantics, strength)
+    lenders = (*appearances, *([Appearance(structure)] if strength < 1 else []))
+    detail, *theirs_detail = (
+        detail_of(
+            image,
+            [scaled(radius, image) for radius in DETAIL_RADII],
+            FAINT,
+            laid_together(address, len(lenders)),
+        )
+        for image, address in (
+            (structure, ours),
+            *zip((each.picture for each in lenders), theirs, strict=True),
+        )
     )
     return Ground(
-        ours,
-        torch.cat([ours, detail], 1).contiguous(memory_format=torch.channels_last),
-        Lesson(appearance, theirs, their_detail, detail),
+        laid_together(ours, len(lenders)),
+        _given(ours, detail),
+        _given(theirs[-1], theirs_detail[-1]) if strength < 1 else None,
+        lenders,
+        Lesson.of(lenders, theirs, theirs_detail, detail),
         objective.outlines_of(
             semantics.codes[:, :OUTLINE_CODES], scaled(OUTLINE_RADIUS, structure)
         ),
-        objective.even_counts(groups, settings.objective.evenness),
+        counts,
         palettes,
     )
+
+
+def _given(address: Tensor, detail: Tensor) -> Float[Tensor, "1 inputs height width"]:
+    return torch.cat([address, detail], 1).contiguous(memory_format=torch.channels_last)
 
 
 def scaled(radius: int, image: Float[Tensor, "1 3 height width"]) -> int:

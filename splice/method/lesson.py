@@ -5,6 +5,7 @@ picture. What it paints there is in the hand that it learnt here: real fur, real
 It is the published method's identity term in pixels (Splice, section 3.3, eq. 5).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.method.appearances import Appearance, side_by_side
 from splice.method.detail import foreign_detail
 
 SIZES = (0.7, 1.3)
@@ -33,17 +35,44 @@ class Lesson:
         addresses: of its pixels.
         detail: its own.
         foreign: the structure image's detail.
+        counts: how much each pixel counts, in [0, 1]; None where all count alike.
     """
 
     picture: Float[Tensor, "1 3 rows columns"]
     addresses: Float[Tensor, "1 channels rows columns"]
     detail: Float[Tensor, "1 radii rows columns"]
     foreign: Float[Tensor, "1 radii height width"]
+    counts: Float[Tensor, "1 1 rows columns"] | None = None
+
+    @staticmethod
+    def of(
+        shown: Sequence[Appearance],
+        addresses: Sequence[Float[Tensor, "1 channels _ _"]],
+        details: Sequence[Float[Tensor, "1 radii _ _"]],
+        foreign: Float[Tensor, "1 radii height width"],
+    ) -> "Lesson":
+        """The lesson of one or several pictures, which are learnt as one, side by side.
+
+        One after the other they would each be normed by themselves, and not told apart by what the
+        generator is given.
+        """
+        all_alike = len(shown) == 1 and shown[0].mask is None
+        return Lesson(
+            side_by_side([each.picture for each in shown]),
+            side_by_side(addresses),
+            side_by_side(details),
+            foreign,
+            None if all_alike else side_by_side([each.counts() for each in shown], border=False),
+        )
 
     def draw(
         self, random: torch.Generator
-    ) -> tuple[Float[Tensor, "1 inputs _ _"], Float[Tensor, "1 3 _ _"]]:
-        """What the generator is given, and what it should paint: at some size, perhaps mirrored.
+    ) -> tuple[
+        Float[Tensor, "1 inputs _ _"], Float[Tensor, "1 3 _ _"], Float[Tensor, "1 1 _ _"] | None
+    ]:
+        """What the generator is given, what it should paint, and how much each pixel counts.
+
+        At some size, perhaps mirrored.
 
         Args:
             random: on the CPU.
@@ -61,4 +90,20 @@ class Lesson:
         given = torch.cat([addresses, detail], 1)
         noise = torch.randn(given.shape, generator=random).to(given)
         given = given + NOISE * noise
-        return (given.flip(-1), picture.flip(-1)) if mirrored < 0.5 else (given, picture)
+        counts = self.counts
+        if counts is not None:
+            counts = F.interpolate(counts, size=size, mode="bilinear", antialias=True)
+        if mirrored < 0.5:
+            given, picture = given.flip(-1), picture.flip(-1)
+            counts = None if counts is None else counts.flip(-1)
+        return given, picture, counts
+
+
+def lesson_term(
+    painted: Float[Tensor, "1 3 rows columns"],
+    shown: Float[Tensor, "1 3 rows columns"],
+    counts: Float[Tensor, "1 1 rows columns"] | None,
+) -> Float[Tensor, ""]:
+    """The mean absolute difference, by how much pixels count."""
+    apart = (painted - shown).abs()
+    return apart.mean() if counts is None else (apart * counts).sum() / (3 * counts.sum())

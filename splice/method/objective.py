@@ -106,7 +106,7 @@ def nearest_term(
     """
     there = costs.gather(1, nearest.there[:, None])[:, 0]
     back = costs.gather(0, nearest.back[None])[0]
-    return torch.maximum(_mean(there, counts), _mean(back, mass))
+    return torch.maximum(weighted_mean(there, counts), weighted_mean(back, mass))
 
 
 def colour_term(
@@ -124,7 +124,7 @@ def colour_term(
     # Gathering from rows, unlike indexing, sums its gradient in a fixed order on a CPU.
     matched = output.T.gather(1, nearest.back.expand(3, -1)).T
     back = (matched - appearance).abs().mean(1)
-    return (_mean(there, counts) + _mean(back, mass)) / 2
+    return (weighted_mean(there, counts) + weighted_mean(back, mass)) / 2
 
 
 def even_counts(groups: Int[Tensor, " patches"], evenness: float) -> Float[Tensor, " patches"]:
@@ -209,7 +209,8 @@ def brightness(image: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch 1 
     return BRIGHTNESS[0] * red + BRIGHTNESS[1] * green + BRIGHTNESS[2] * blue
 
 
-def _mean(values: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> Scalar:
+def weighted_mean(values: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> Scalar:
+    """The mean of values, by weights whose sum is not 0."""
     return (values * weights).sum() / weights.sum()
 
 

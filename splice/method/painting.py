@@ -20,16 +20,21 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
+from splice.method.addresses import laid_together
+from splice.method.appearances import Appearance, side_by_side
 from splice.method.enlarging import STEPS, TIMES, Enlarger, enlarged, learn_enlarging
 from splice.method.gamut import gamut_term
 from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
+from splice.method.lesson import lesson_term
 from splice.method.looks import Look, draw_looks
+from splice.method.masks import composite
 from splice.method.palette import palette_term
 from splice.method.protocol import Method, Paint
 from splice.method.semantics import LONG_SIDE, Semantics, find_semantics
 from splice.method.slopes import applied, with_grain
+from splice.method.strength import colour_between, nearest_between
 from splice.method.tones import find_parts, tone_maps
-from splice.method.wanted import Wanted, find_wanted
+from splice.method.wanted import Wanted, find_wanted, mean_colours
 from splice.pictures.images import resize_short_side
 
 MEANING = 0.28
@@ -45,8 +50,14 @@ class Painting(Method):
         # What is found once for the pair is found in the precision that the run starts with.
         self.first_vit = self.vit
         side = self.settings.painted
-        self.large = _shrunk(self.structure, TIMES * side), _shrunk(self.appearance, TIMES * side)
-        self.structure, self.appearance = (_shrunk(x, side) for x in self.large)
+        self.large = (
+            _shrunk(self.structure, TIMES * side),
+            tuple(each.shrunk(TIMES * side) for each in self.appearances),
+        )
+        self.structure = _shrunk(self.large[0], side)
+        self.appearances = tuple(each.shrunk(side) for each in self.large[1])
+        if self.mask is not None:
+            self.mask = F.interpolate(self.mask, size=self.structure.shape[-2:], mode="area")
         self._looks: dict[int, list[Look]] = {}
 
     def use(self, vit: FrozenViT) -> None:
@@ -63,22 +74,30 @@ class Painting(Method):
         """Rows of what the generator is given."""
         return self.ground.inputs[:, :, top:bottom]
 
+    def own_inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
+        """Rows of what the structure image itself is painted from, below strength 1."""
+        assert self.ground.own is not None
+        return self.ground.own[:, :, top:bottom]
+
     def kind(self, step: int) -> str:
         """What a step (from 0) does, in words."""
         return "lesson" if step < self.alone else f"seen at {self._side(step)} px"
 
     def losses(self, step: int, paint: Paint) -> dict[str, Float[Tensor, ""]]:
-        """The terms at a step (from 0), weighted.
+        """The terms at a step (from 0), weighted; none at strength 0, where nothing is painted.
 
         Args:
             step: steps done.
             paint: what the generator paints for inputs.
         """
+        if self.settings.strength == 0:
+            return {}
         weights = self.settings.objective
-        given, shown = self.ground.lesson.draw(self.random)
-        terms = {"identity": (paint([given])[0] - shown).abs().mean()}
+        given, shown, counts = self.ground.lesson.draw(self.random)
+        terms = {"identity": lesson_term(paint([given])[0], shown, counts)}
         if step >= self.alone:
-            terms = {**self._seen(paint([self.ground.inputs])[0], self.draw(step)), **terms}
+            painted = composite(paint([self.ground.inputs])[0], self.structure, self.mask)
+            terms = {**self._seen(painted, self.draw(step)), **terms}
         return {name: getattr(weights, name) * value for name, value in terms.items()}
 
     def _seen(self, output: Tensor, look: Look) -> dict[str, Float[Tensor, ""]]:
@@ -106,7 +125,9 @@ class Painting(Method):
     def first(
         self, step: int, photograph: Float[Tensor, "1 3 rows columns"]
     ) -> Float[Tensor, "1 3 rows columns"] | None:
-        """The toned picture, as long as the generator only learns."""
+        """The toned picture, as long as the generator only learns; at strength 0 the photograph."""
+        if self.settings.strength == 0:
+            return photograph
         if step and step >= self.alone:
             return None
         return applied(self.tones, photograph).clamp(0, 1)
@@ -125,10 +146,16 @@ class Painting(Method):
 
     def _appearance(self, seen: Features) -> Float[Tensor, ""]:
         wanted = self.wanted
-        return _mean(
-            objective.appearance_term(seen.cls[block], token) / wanted.scales[block]
-            for block, token in wanted.cls.items()
+        looks = (
+            share
+            * _mean(
+                objective.appearance_term(seen.cls[block], tokens[number][None])
+                / wanted.scales[block][number]
+                for block, tokens in wanted.cls.items()
+            )
+            for number, share in enumerate(wanted.shares)
         )
+        return torch.stack(list(looks)).sum()
 
     def _nearest(
         self, seen: Features, look: Look, output: Float[Tensor, "1 3 rows columns"]
@@ -136,47 +163,88 @@ class Painting(Method):
         """The terms on patches: their tokens in look, and their colours."""
         wanted, counts = self.wanted, self.ground.counts[look.patches]
         likeness = self.semantics.likeness[look.patches]
+        if self.mask is not None:
+            # What is kept answers to nothing.
+            likeness = likeness.masked_fill(counts[:, None] == 0, -torch.inf)
         mass = (counts[:, None] * wanted.matches[look.patches]).sum(0)
-        colours = F.interpolate(output, size=seen.grid, mode="area")[0].flatten(1).T
+        colours, strength = mean_colours(output, seen.grid), self.settings.strength
         looks, hues = [], []
         for block, tokens in wanted.tokens.items():
-            costs = objective.token_costs(seen.tokens[block][0].float(), tokens)
+            ours = seen.tokens[block][0].float()
+            costs = objective.token_costs(ours, tokens)
             nearest = objective.nearest_tokens(costs, likeness, MEANING)
-            looks.append(objective.nearest_term(costs, nearest, counts, mass))
-            hues.append(objective.colour_term(colours, wanted.colours, nearest, counts, mass))
+            if strength == 1:
+                looks.append(objective.nearest_term(costs, nearest, counts, mass))
+                hues.append(objective.colour_term(colours, wanted.colours, nearest, counts, mass))
+                continue
+            rest = nearest, counts, mass, strength
+            own, own_colours = (
+                wanted.own_tokens[block][look.patches],
+                wanted.own_colours[look.patches],
+            )
+            looks.append(nearest_between(ours, own, tokens, *rest))
+            hues.append(colour_between(colours, own_colours, wanted.colours, *rest))
         return {"nearest": _mean(looks), "colour": _mean(hues)}
 
     @cached_property
     def semantics(self) -> Semantics:
         """What is where in the pair, and what corresponds."""
-        return find_semantics(self.first_vit, *self.large, self.structure, self.settings.meaning)
+        return find_semantics(
+            self.first_vit, *self.large, self.structure, self.settings.meaning, self.mask
+        )
 
     @cached_property
     def tones(self) -> Float[Tensor, "1 12 height width"]:
         """Affine maps of colours that give the structure image the appearance image's."""
         tones = self.settings.tones
-        parts = find_parts(self.semantics, tones, self.settings.seed)
-        return tone_maps(self.structure, self.appearance, self.semantics, parts, tones.strongest)
+        parts = find_parts(self.semantics, tones, self.settings.seed, self.mask)
+        return tone_maps(
+            self.structure,
+            self.appearances,
+            self.semantics,
+            parts,
+            tones.strongest,
+            self.settings.strength,
+        )
 
     @cached_property
     def ground(self) -> Ground:
         """What the generator is given and learns from."""
-        return find_ground(self.structure, self.appearance, self.semantics, self.settings)
+        return find_ground(
+            self.structure, self.appearances, self.semantics, self.settings, self.mask
+        )
 
     @cached_property
     def enlarger(self) -> Enlarger:
         """What makes paintings large, learnt when the first is made so."""
-        ours, theirs = self.large
-        addresses, dtype = self.ground.lesson.addresses, self.first_vit.dtype
+        ours, lenders = self.large[0], self.ground.lenders
+        theirs = [each.picture for each in self.large[1]]
+        if len(lenders) > 1:
+            # Side by side they lie as in the lesson.
+            sizes = ([TIMES * side for side in each.picture.shape[-2:]] for each in lenders)
+            large = [*self.large[1], *([Appearance(ours)] if self.ground.own is not None else [])]
+            theirs = [a.resized(size).picture for a, size in zip(large, sizes, strict=True)]
+        addresses = laid_together(self.ground.lesson.addresses, len(lenders))
+        dtype, seed = self.first_vit.dtype, self.settings.seed
         # A run of few steps is a trial, and does not wait for more of them here.
         steps = min(STEPS, self.settings.steps)
-        return learn_enlarging(theirs, addresses, ours, self.settings.seed, dtype, steps)
+        return learn_enlarging(side_by_side(theirs), addresses, ours, seed, dtype, steps)
 
     @cached_property
     def wanted(self) -> Wanted:
         """What the appearance image shows, and how far the structure image is from it."""
+        between = []
+        if self.settings.strength < 1:
+            between = [self.structure, applied(self.tones, self.structure).clamp(0, 1)]
         return find_wanted(
-            self.structure, self.appearance, self.semantics, self.settings, self.vit, self._look
+            self.structure,
+            self.appearances,
+            self.semantics,
+            self.settings,
+            self.vit,
+            self._look,
+            between,
+            1.0 if self.mask is None else float(self.mask.mean()),
         )
 
     def draw(self, step: int) -> Look:

@@ -1,6 +1,7 @@
 """The distribution of colours that each part of the output should have."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from splice.method.appearances import Appearance, colours_in, patches_in, taking_part
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.semantics import Semantics
 
@@ -44,48 +46,61 @@ class Palettes:
 
 @torch.no_grad()
 def find_palettes(
-    appearance: Float[Tensor, "1 3 rows columns"],
+    structure: Float[Tensor, "1 3 height width"],
+    appearances: Sequence[Appearance],
     semantics: Semantics,
     evenness: float,
     random: torch.Generator,
+    strength: float = 1.0,
+    mask: Float[Tensor, "1 1 height width"] | None = None,
 ) -> Palettes:
     """The palettes of a pair.
 
     Colours of the appearance image are drawn from patches as often as the part's own patches are like
-    them in meaning.
+    them in meaning. At a strength below 1, palettes lie on the shortest way from the part's own colours
+    to these.
 
     Args:
-        appearance: the appearance image, in [0, 1].
+        structure: the structure image, in [0, 1].
+        appearances: the appearance images.
         semantics: of the pair.
         evenness: how far small parts count as much as large ones, in [0, 1].
         random: draws pixels, on the CPU.
+        strength: how far on that way, in [0, 1].
+        mask: 1 where the structure image is painted; None for all.
     """
     height, width = semantics.codes.shape[-2:]
-    grid, other = semantics.structure_grid, semantics.appearance_grid
+    grid = semantics.structure_grid
     codes = semantics.patch_codes(CODES)
     parts = nearest_centre(codes, k_means(codes, min(PARTS, len(codes)), random))
     matches = torch.softmax(semantics.likeness / TEMPERATURE, 1)
     of_pixels = F.interpolate(
         parts.view(1, 1, *grid).float(), size=(height, width), mode="nearest"
     ).flatten()
-    rows, columns = appearance.shape[-2:]
-    colours = appearance[0].flatten(1).T
+    if mask is not None:
+        painted = patches_in(mask, grid)
+        parts, matches = painted.of(parts), painted.of(matches)
+        of_pixels = of_pixels.where(taking_part(mask).flatten(), -1)
+        of_pixels = of_pixels.where(torch.isin(of_pixels, parts), -1)
     pixels, wanted, sizes = [], [], []
     for part in of_pixels.unique().long().tolist():  # small pictures have patches without pixels
+        if part < 0:
+            continue
         own = (of_pixels == part).nonzero()[:, 0]
         drawn = torch.randint(len(own), (SAMPLES,), generator=random)
         pixels.append(own[drawn.to(own.device)])
         chances = matches[parts == part].mean(0).double().cpu()
         patches = torch.multinomial(chances, SAMPLES, replacement=True, generator=random)
         within = torch.rand(2, SAMPLES, generator=random)
-        row = ((patches // other[1] + within[0]) / other[0] * rows).long().clamp(0, rows - 1)
-        column = ((patches % other[1] + within[1]) / other[1] * columns).long()
-        places = row * columns + column.clamp(0, columns - 1)
-        wanted.append(colours[places.to(colours.device)])
+        wanted.append(colours_in(appearances, semantics.patches, patches, within))
         sizes.append(len(own))
-    shares = torch.tensor(sizes, device=colours.device).float() ** (1 - evenness)
+    places = torch.stack(pixels)
+    shares = torch.tensor(sizes, device=places.device).float() ** (1 - evenness)
     projected = projections(torch.stack(wanted)).sort(-1).values
-    return Palettes(torch.stack(pixels), projected, shares / shares.sum())
+    if strength < 1:
+        own = projections(structure[0].flatten(1).T[places]).sort(-1).values
+        projected = torch.lerp(own, projected, strength)
+    return Palettes(places, projected, shares / shares.sum())
 
 
 def palette_term(

@@ -1,13 +1,14 @@
 """What the loop of a pair asks of a method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
+from splice.method.appearances import Appearance
 from splice.method.settings import Settings
 
 Paint = Callable[[list[Tensor]], list[Tensor]]
@@ -20,22 +21,29 @@ class Method(ABC):
     def __init__(
         self,
         structure: Float[Tensor, "1 3 height width"],
-        appearance: Float[Tensor, "1 3 rows columns"],
+        appearances: Sequence[Appearance],
         settings: Settings,
         vit: FrozenViT,
         random: torch.Generator,
+        mask: Float[Tensor, "1 1 height width"] | None = None,
     ) -> None:
         """Remembers what to work on; what is found once for the pair is found when it is needed.
 
         Args:
             structure: the structure image, in [0, 1], at the size of the output.
-            appearance: the appearance image, in [0, 1], of about that size.
+            appearances: the appearance images, of about that size.
             settings: of the run.
             vit: the frozen transformer, in the precision that the run starts with.
             random: draws views, on the CPU.
+            mask: 1 where the structure image is painted; None for all.
         """
-        self.structure, self.appearance = structure, appearance
+        self.structure, self.appearances, self.mask = structure, tuple(appearances), mask
         self.settings, self.vit, self.random = settings, vit, random
+
+    @property
+    def appearance(self) -> Float[Tensor, "1 3 rows columns"]:
+        """The first of the appearance images."""
+        return self.appearances[0].picture
 
     @abstractmethod
     def use(self, vit: FrozenViT) -> None:
@@ -48,6 +56,10 @@ class Method(ABC):
     @abstractmethod
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the generator is given."""
+
+    def own_inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
+        """Rows of what the generator paints the structure image itself from, below strength 1."""
+        return self.inputs(top, bottom)
 
     @abstractmethod
     def kind(self, step: int) -> str:

@@ -4,6 +4,8 @@ Both pictures are seen once, as they are and in the mirror, larger than during t
 deepest keys give codes, tokens of the deep blocks say what corresponds.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
-from splice.method.correspondence import correspondence
+from splice.method.appearances import Appearance, Patches, patches_in
+from splice.method.correspondence import correspondence_to_all
 from splice.method.settings import Meaning
 from splice.pictures.guided_filter import guided_upsampling
 
@@ -22,27 +25,30 @@ LONG_SIDE = 1344
 TOLERANCE = 1e-3
 """Variance of colour below which a window of the guided filter is flat."""
 
+READINESS = 0.3
+"""By how many deviations of likeness a look is taken more readily when its weight is doubled."""
+
 
 @dataclass(frozen=True)
 class Semantics:
     """Meaning of the structure image's pixels, and likeness of the patches of a pair.
 
     Attributes:
-        codes: first principal axes of the deepest keys, of variance 1 over both pictures' patches,
+        codes: first principal axes of the deepest keys, of variance 1 over all pictures' patches,
             brought to the structure image's pixels and edges.
-        likeness: how alike in meaning patches are, of mean 0 and deviation 1; patches run row by row.
+        likeness: how alike in meaning patches are, of mean 0 and deviation 1; patches run row by
+            row, those of several appearance images one picture after the other.
         structure_grid: rows and columns of the structure image's patches.
-        appearance_grid: likewise of the appearance image.
-        tokens: of both pictures' patches, each of length 1, that likeness was told by.
+        patches: which patches of each appearance image take part; only these stand in likeness.
+        tokens: of all pictures' patches, the structure image's first, each of length 1, that
+            likeness was told by.
     """
 
     codes: Float[Tensor, "1 channels height width"]
     likeness: Float[Tensor, "structure_patches appearance_patches"]
     structure_grid: tuple[int, int]
-    appearance_grid: tuple[int, int]
-    tokens: tuple[
-        Float[Tensor, "structure_patches token"], Float[Tensor, "appearance_patches token"]
-    ]
+    patches: tuple[Patches, ...]
+    tokens: tuple[Float[Tensor, "_ token"], ...]
 
     def patch_codes(self, channels: int) -> Float[Tensor, "structure_patches channels"]:
         """The first channels of the codes, the mean of each patch of the structure image."""
@@ -54,51 +60,79 @@ class Semantics:
 def find_semantics(
     vit: FrozenViT,
     structure: Float[Tensor, "1 3 height width"],
-    appearance: Float[Tensor, "1 3 _ _"],
+    appearances: Sequence[Appearance],
     painted: Float[Tensor, "1 3 rows columns"],
     settings: Meaning,
+    mask: Float[Tensor, "1 1 _ _"] | None = None,
 ) -> Semantics:
     """Codes and correspondence of a pair.
 
     Features are means of what a patch has in the picture and in its mirror image, which halves what
-    they owe to position, less each picture's own mean: summer and winter differ in all patches, and
-    their parts must still meet.
+    they owe to position, less the mean of what is painted, and of all that gives the look: summer and
+    winter differ in all patches, and their parts must still meet.
 
     Args:
         vit: the frozen transformer.
         structure: the structure image, in [0, 1].
-        appearance: the appearance image, in [0, 1].
+        appearances: the appearance images.
         painted: the structure image at the size of the painting, which codes are found for.
         settings: how large pictures are seen, and which blocks say what corresponds.
+        mask: 1 where the structure image is painted; None for all.
     """
     blocks = vit.blocks_at(settings.depths)
     keys, tokens, grids = [], [], []
-    for image in (structure, appearance):
+    for image in (structure, *(each.picture for each in appearances)):
         both = torch.cat([image, image.flip(-1)])
         sides = {"short_side": settings.short_side, "long_side": LONG_SIDE}
         seen = vit(both, keys=[vit.blocks], tokens=blocks, **sides)
         keys.append(_unmirrored(seen.keys[vit.blocks][:, 1:], seen.grid))
-        units = [F.normalize(_unmirrored(seen.tokens[b], seen.grid), dim=-1) for b in blocks]
-        tokens.append(torch.cat(units, -1) / len(blocks) ** 0.5)
+        tokens.append([_unmirrored(seen.tokens[b], seen.grid) for b in blocks])
         grids.append(seen.grid)
-    axes = principal_axes(torch.cat(keys), settings.channels)
-    coarse = (keys[0] @ axes).T.reshape(1, -1, *grids[0])
+    ours = patches_in(mask, grids[0])
+    theirs = [each.patches(grid) for each, grid in zip(appearances, grids[1:], strict=True)]
+    keys = _centred(keys, ours, theirs)
+    axes = principal_axes(torch.cat(_taking_part(keys, ours, theirs)), settings.channels)
+    coarse = (keys[0] @ axes).T.reshape(1, -1, *ours.grid)
+    by_block = [_centred(each, ours, theirs) for each in zip(*tokens, strict=True)]
+    units = [[F.normalize(each, dim=-1) for each in block] for block in by_block]
+    joined = [torch.cat(each, -1) / len(blocks) ** 0.5 for each in zip(*units, strict=True)]
     return Semantics(
         guided_upsampling(coarse, painted, settings.radius, TOLERANCE),
-        correspondence(*tokens, *grids),
-        grids[0],
-        grids[1],
-        (tokens[0], tokens[1]),
+        correspondence_to_all(joined[0], joined[1:], ours.grid, theirs)
+        + _readiness(appearances, theirs, joined[0]),
+        ours.grid,
+        tuple(theirs),
+        tuple(joined),
     )
 
 
 def _unmirrored(
     features: Float[Tensor, "2 patches channels"], grid: tuple[int, int]
 ) -> Float[Tensor, "patches channels"]:
-    """The mean of both images' features, each in the place of the part itself, less their mean."""
+    """The mean of both images' features, each in the place of the part itself."""
     straight, mirrored = features.float().unflatten(1, grid)
-    mean = ((straight + mirrored.flip(1)) / 2).flatten(0, 1)
-    return mean - mean.mean(0)
+    return ((straight + mirrored.flip(1)) / 2).flatten(0, 1)
+
+
+def _centred(features: Sequence[Tensor], ours: Patches, theirs: Sequence[Patches]) -> list[Tensor]:
+    """Features of pictures' patches, less the mean of those that take part in either role."""
+    parts = _taking_part(features, ours, theirs)
+    means = [parts[0].mean(0)] + [torch.cat(parts[1:]).mean(0)] * len(theirs)
+    return [each - mean for each, mean in zip(features, means, strict=True)]
+
+
+def _taking_part(
+    features: Sequence[Tensor], ours: Patches, theirs: Sequence[Patches]
+) -> list[Tensor]:
+    return [part.of(each) for part, each in zip((ours, *theirs), features, strict=True)]
+
+
+def _readiness(
+    appearances: Sequence[Appearance], patches: Sequence[Patches], like: Tensor
+) -> Float[Tensor, " patches"]:
+    """What likeness gains by the weights of looks."""
+    gains = [READINESS * math.log2(each.weight) for each in appearances]
+    return torch.cat([like.new_full((len(p),), g) for p, g in zip(patches, gains, strict=True)])
 
 
 def principal_axes(

@@ -235,6 +235,14 @@ class Settings(Section):
         description="short side of what the generator paints, at most the output's, which is made "
         "of it in the hand of the appearance image and with the photograph's own detail",
     )
+    strength: Fraction = Field(
+        default=1.0,
+        description="how far the output is from the structure image (0) to the full transfer (1)",
+    )
+    look_weights: tuple[Weight, ...] = Field(
+        default=(),
+        description="how readily the look of each appearance image is taken; 0 leaves it out",
+    )
     steps: int = Field(
         default=250, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
     )
@@ -262,6 +270,10 @@ class Settings(Section):
                 raise ValueError(
                     f"objective.{name} should be 0 with method paper, which has no such term"
                 )
+        if self.method == "paper" and self.strength < 1:
+            raise ValueError("strength should be 1 with method paper, which has no other")
+        if self.look_weights and not any(self.look_weights):
+            raise ValueError("look_weights should have a number above 0")
         return self
 
     @field_validator("backbone")

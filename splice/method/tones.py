@@ -5,6 +5,7 @@ run. Soft parts of the structure image get the colours of the patches of the app
 the same, each part by one affine map of its colours.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.method.appearances import Appearance, in_a_row
 from splice.method.clusters import k_means
 from splice.method.semantics import TOLERANCE, Semantics
 from splice.method.settings import Tones
@@ -25,6 +27,9 @@ SAMPLES = 6_000
 
 FLOOR = 3e-4
 """Variance that is added to all colours, about that of rounding and of a sensor's noise."""
+
+UNPAINTED = 1e-3
+"""How much pixels count that are not painted: parts that have no others need maps as well."""
 
 WEAKEST = 0.1
 """Least gain of a part's contrast: a part never becomes flat."""
@@ -42,29 +47,46 @@ class Parts:
 
     Attributes:
         members: how much each pixel belongs to each part; the sum over parts is 1.
-        sources: the appearance image's patches that mean the same, as such shares.
+        painted: likewise, of pixels that are not painted next to nothing.
+        sources: the appearance images' patches that mean the same, as such shares.
     """
 
     members: Float[Tensor, "1 parts height width"]
+    painted: Float[Tensor, "1 parts height width"]
     sources: Float[Tensor, "parts appearance_patches"]
 
 
 @torch.no_grad()
-def find_parts(semantics: Semantics, settings: Tones, seed: int = 0) -> Parts:
-    """The parts of a pair."""
+def find_parts(
+    semantics: Semantics,
+    settings: Tones,
+    seed: int = 0,
+    mask: Float[Tensor, "1 1 height width"] | None = None,
+) -> Parts:
+    """The parts of a pair.
+
+    Args:
+        semantics: of the pair.
+        settings: how many, and how soft.
+        seed: of finding them.
+        mask: 1 where the structure image is painted; None for all.
+    """
     members = soft_parts(semantics, settings, seed)
-    places = F.interpolate(members, size=semantics.structure_grid, mode="area")[0].flatten(1)
+    painted = members if mask is None else members * mask.clamp_min(UNPAINTED)
+    places = F.interpolate(painted, size=semantics.structure_grid, mode="area")[0].flatten(1)
     places = places / places.sum(1, keepdim=True).clamp_min(1e-6)
-    return Parts(members, places @ torch.softmax(semantics.likeness / settings.temperature, 1))
+    sources = places @ torch.softmax(semantics.likeness / settings.temperature, 1)
+    return Parts(members, painted, sources)
 
 
 @torch.no_grad()
 def tone_maps(
     structure: Float[Tensor, "1 3 height width"],
-    appearance: Float[Tensor, "1 3 rows columns"],
+    appearances: Sequence[Appearance],
     semantics: Semantics,
     parts: Parts,
     strongest: float,
+    strength: float = 1.0,
 ) -> Float[Tensor, "1 12 height width"]:
     """Affine maps that give the structure image the colours of the appearance image, part by part.
 
@@ -73,25 +95,33 @@ def tone_maps(
 
     Args:
         structure: the structure image, in [0, 1].
-        appearance: the appearance image, in [0, 1].
+        appearances: the appearance images.
         semantics: of the pair.
         parts: likewise.
         strongest: most that a part's contrast is strengthened.
+        strength: how far the maps are on their way from leaving colours as they are, in [0, 1].
 
     Returns:
         Maps as `splice.method.slopes.applied` takes them.
     """
-    mean, second = patch_moments(appearance, semantics.appearance_grid)
+    moments = []
+    for each, patches in zip(appearances, semantics.patches, strict=True):
+        moments.append([patches.of(m) for m in patch_moments(each.picture, patches.grid)])
+    mean, second = map(in_a_row, zip(*moments, strict=True))
     wanted = parts.sources @ mean
     covariance = (parts.sources @ second.flatten(1)).view(-1, 3, 3) - _outer(wanted)
-    weights, colours = parts.members[0].flatten(1), structure[0].flatten(1).T
+    weights, colours = parts.painted[0].flatten(1), structure[0].flatten(1).T
     present = weights @ colours / weights.sum(1, keepdim=True).clamp_min(1e-6)
     squares = torch.einsum("kp,pa,pb->kab", weights, colours, colours)
     own = squares / weights.sum(1)[:, None, None].clamp_min(1e-6) - _outer(present)
     floor = FLOOR * torch.eye(3).to(own)
     gains = bounded(monge_kantorovich(own + floor, covariance + floor), WEAKEST, strongest)
     offsets = wanted - (gains @ present[..., None])[..., 0]
-    maps = torch.cat([gains.flatten(1), offsets], 1).T @ weights
+    maps = torch.cat([gains.flatten(1), offsets], 1)
+    if strength < 1:
+        unchanged = torch.cat([torch.eye(3).flatten(), torch.zeros(3)]).to(maps)
+        maps = torch.lerp(unchanged.expand_as(maps), maps, strength)
+    maps = maps.T @ parts.members[0].flatten(1)
     maps = maps.reshape(1, 12, *parts.members.shape[-2:])
     return guided_upsampling(maps, structure, RADIUS, TOLERANCE)
 

@@ -6,7 +6,7 @@ after every step to whoever watches.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,12 +17,15 @@ from torch import Tensor
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import precision_of
 from splice.errors import RunError
+from splice.method.appearances import appearances_of, check_looks
 from splice.method.failures import FailedSteps, Outcome
 from splice.method.learner import Learner
+from splice.method.masks import Frame, checked_mask
 from splice.method.painting import Painting
 from splice.method.paper import Published
 from splice.method.settings import Settings
 from splice.method.sparing import in_one_piece, is_out_of_memory, let_go, spares
+from splice.method.strength import given_back
 
 SKIPS_TO_FULL_PRECISION, SKIPS_TO_GIVING_UP = 3, 10
 """Steps in a row with a loss or gradient that is not finite, after which the loop goes to float32,
@@ -73,35 +76,51 @@ class Transfer:
     def __init__(
         self,
         structure: Float[Tensor, "3 height width"],
-        appearance: Float[Tensor, "3 rows columns"],
+        appearance: Float[Tensor, "3 _ _"] | Sequence[Float[Tensor, "3 _ _"]],
         settings: Settings,
         vit: FrozenViT,
         device: torch.device | str = "cpu",
+        *,
+        structure_mask: Float[Tensor, "_ _"] | None = None,
+        appearance_mask: Float[Tensor, "_ _"] | Sequence[Float[Tensor, "_ _"] | None] | None = None,
     ) -> None:
         """Prepares the generator; what is found once for a pair is found when it is needed.
 
         Args:
             structure: the structure image, in [0, 1], at the size of the output.
-            appearance: the appearance image, in [0, 1], of about that size.
+            appearance: the appearance image, in [0, 1], of about that size; or several, of which each
+                part of the structure image takes the best match.
             settings: of the run.
             vit: the frozen transformer, on the device.
             device: where to compute.
+            structure_mask: of the structure image's size; 1 where it is painted, 0 where it is kept.
+            appearance_mask: of the appearance image's size, 1 where the look comes from; or one for
+                each of several.
 
         Raises:
-            InputError: a precision that the device does not have.
+            InputError: a precision that the device does not have; masks or weights of looks that do
+                not fit the pictures; more than the published method can do.
         """
         self.settings, self.device, self.step = settings, torch.device(device), 0
         self.sparing, self._note = False, ""
         self.dtype = precision_of(settings.precision, self.device)
         self.full_vit = vit.compiled() if settings.compiled else vit
-        self.large = structure[None].to(self.device, torch.float32)
-        other = appearance[None].to(self.device, torch.float32)
+        photograph = structure[None].to(self.device, torch.float32)
+        mask = checked_mask(structure_mask, structure, "structure")
+        mask = None if mask is None else mask.to(self.device, torch.float32)
+        self.frame = Frame.around(photograph, mask)
+        self.large = self.frame.seen
+        pictures = [appearance] if isinstance(appearance, Tensor) else list(appearance)
+        masks = [appearance_mask] if isinstance(appearance_mask, Tensor) else appearance_mask or []
+        check_looks(pictures, masks, mask is not None, settings)
+        others = appearances_of(pictures, masks, settings.look_weights, self.device)
         # Views are drawn on the host, so that their sizes are known without asking the device.
         self.random = torch.Generator().manual_seed(settings.seed)
         self.failed = FailedSteps(self.device)
         method = Painting if settings.method == "painting" else Published
         vit = self.full_vit.at_precision(self.dtype)
-        self.method = method(self.large, other, settings, vit, self.random)
+        seen_mask = self.frame.seen_mask
+        self.method = method(self.large, others, settings, vit, self.random, seen_mask)
         self.structure, self.appearance = self.method.structure, self.method.appearance
         if spares(self.structure.shape[-2], self.structure.shape[-1], settings):
             self.spare_memory()
@@ -131,20 +150,32 @@ class Transfer:
 
     @torch.no_grad()
     def picture(self) -> Float[Tensor, "3 height width"]:
-        """The structure image painted with the averaged weights, in [0, 1], at the painting's size."""
-        first = self.method.first(self.step, self.structure)
-        return (self._painted() if first is None else first)[0]
+        """The structure image painted with the averaged weights, in [0, 1], at the painting's size.
+
+        With a mask of the structure image, that lies in the photograph, at the photograph's size.
+        """
+        return self._picture(self.structure, lambda painted: painted)
 
     @torch.no_grad()
     def output(self) -> Float[Tensor, "3 rows columns"]:
         """The picture at the size of the structure image that the loop was given, in [0, 1]."""
-        first = self.method.first(self.step, self.large)
-        return (self.method.delivered(self._painted(), self.large) if first is None else first)[0]
+        return self._picture(self.large, lambda painted: self.method.delivered(painted, self.large))
 
-    def _painted(self) -> Float[Tensor, "1 3 height width"]:
+    def _picture(
+        self, photograph: Float[Tensor, "1 3 _ _"], delivered: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, "3 _ _"]:
+        """The picture so far: what is painted of a photograph, the rest left as it is."""
+        painted = self.method.first(self.step, photograph)
+        if painted is None:
+            painted = delivered(self._painted(self.method.inputs))
+            if self.settings.strength < 1:
+                own = delivered(self._painted(self.method.own_inputs))
+                painted = given_back(painted, own, photograph, self.settings.strength)
+        return self.frame.filled(painted)[0]
+
+    def _painted(self, read: Callable[[int, int], Tensor]) -> Float[Tensor, "1 3 height width"]:
         """What the generator paints; a large picture, and any once memory is spared, in bands."""
         height, width = self.structure.shape[-2:]
-        read = self.method.inputs
         with self.learner.averaged():
             if not self.sparing and in_one_piece(height, width):
                 try:

@@ -177,12 +177,20 @@ def refuse_differences(
 ) -> None:
     """Raise `InputError` naming what differs, unless it is only a larger number of steps."""
     way_out = "give the same again, or name another folder for a new run."
-    for what, digest in inputs.items():
-        if old_inputs.get(what, digest) != digest:
+    for what in {**old_inputs, **inputs}:
+        before, now = old_inputs.get(what), inputs.get(what)
+        # Weights are not known before they are loaded.
+        if before == now or (what == "weights" and None in (before, now)):
+            continue
+        if before is None or now is None:
             raise InputError(
-                f"the run in {where} has another {what} (its sha256 is "
-                f"{old_inputs[what][:12]}… and was {digest[:12]}… now); {way_out}"
+                f"the run in {where} has {'no' if before is None else 'a'} {what}, and this one has "
+                f"{'none' if now is None else 'one'}; {way_out}"
             )
+        raise InputError(
+            f"the run in {where} has another {what} (its sha256 is {before[:12]}… and was "
+            f"{now[:12]}… now); {way_out}"
+        )
     old, new = flat(old_settings), flat(settings)
     for name in {**old, **new}:
         before, now = old.get(name), new.get(name)

@@ -1,12 +1,13 @@
 """How a run ended, and how an earlier one of the same pair and settings did."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.running import checkpoint as checkpoints
-from splice.running.inputs import sha256
+from splice.running.inputs import Files, recorded_sums
 from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
 from splice.scores.metrics import BETTER, Scores
 
@@ -35,7 +36,12 @@ class Outcome:
 
 
 def earlier_outcome(
-    folder: RunFolder, structure: Path, appearance: Path, settings: Settings
+    folder: RunFolder,
+    structure: Path,
+    appearance: Path | Sequence[Path],
+    settings: Settings,
+    structure_mask: Path | None = None,
+    appearance_mask: Path | Sequence[Path | None] | None = None,
 ) -> Outcome | None:
     """The outcome of a finished run of this pair and these settings in the folder, if there is one.
 
@@ -46,15 +52,12 @@ def earlier_outcome(
     if record is None or folder.has(CHECKPOINT) or not record.get("finished"):
         return None
     try:
-        old_inputs = {
-            "structure image": record["structure"]["sha256"],
-            "appearance image": record["appearance"]["sha256"],
-        }
+        old_inputs = recorded_sums(record)
         old, steps, seconds = record["settings"], record["steps"], record["seconds"]
         scores = record["scores"]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         return None
-    inputs = {"structure image": sha256(structure), "appearance image": sha256(appearance)}
+    inputs = Files.of(structure, appearance, settings, structure_mask, appearance_mask).sums()
     now = settings.model_dump(mode="json")
     checkpoints.refuse_differences(old, now, old_inputs, inputs, folder.path)
     if settings.steps != steps:

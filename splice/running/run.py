@@ -6,7 +6,7 @@ is the same, byte for byte, as if nothing had happened.
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +21,7 @@ from splice.pictures.images import resize_short_side, to_pil
 from splice.running import checkpoint as checkpoints
 from splice.running.checkpoint import Checkpoint
 from splice.running.device import describe_device, find_device, peak_memory, versions
-from splice.running.inputs import choose_size, read_at_most, sha256
+from splice.running.inputs import Files, choose_size
 from splice.running.loss_table import LossTable
 from splice.running.memory import explained
 from splice.running.outcome import Outcome
@@ -54,10 +54,12 @@ class Run:
     def __init__(
         self,
         structure: Path,
-        appearance: Path,
+        appearance: Path | Sequence[Path],
         settings: Settings,
         folder: RunFolder,
         *,
+        structure_mask: Path | None = None,
+        appearance_mask: Path | Sequence[Path | None] | None = None,
         resume: bool = False,
         progress: "Progress | None" = None,
         vit: FrozenViT | None = None,
@@ -66,9 +68,11 @@ class Run:
 
         Args:
             structure: file of the structure image.
-            appearance: file of the appearance image.
+            appearance: file of the appearance image, or files of several.
             settings: of the run.
             folder: to write to, held by this process.
+            structure_mask: file of a picture, white where the structure image is painted.
+            appearance_mask: likewise, white where the look comes from; or one for each of several.
             resume: go on from the folder's checkpoint, if it has one.
             progress: told of downloads of weights.
             vit: the settings' backbone on their device, where it is loaded already.
@@ -86,9 +90,9 @@ class Run:
         self._show_from = 0.0
         self._started = _now()
         self.folder, self.settings = folder, settings
-        self._files = {"structure": structure, "appearance": appearance}
+        self._files = Files.of(structure, appearance, settings, structure_mask, appearance_mask)
         self._settings = settings.model_dump(mode="json")
-        self._inputs = {f"{role} image": sha256(file) for role, file in self._files.items()}
+        self._inputs = self._files.sums()
         earlier = checkpoints.unfinished(folder.path / CHECKPOINT, resume)
         if earlier is not None:
             self._check(earlier)
@@ -98,8 +102,8 @@ class Run:
             if earlier is None
             else int(earlier.watched["size"])  # what is free for `auto` may have changed
         )
-        self.structure = read_at_most(structure, self._size)
-        self.appearance = read_at_most(appearance, self._size)
+        self._pictures = self._files.read(self._size)
+        self.structure = self._pictures.structure
         self.vit = vit or FrozenViT.load(
             settings.backbone,
             device=self.device,
@@ -111,9 +115,8 @@ class Run:
         if earlier is not None:
             self._check(earlier)
         with self._memory_explained():
-            self.transfer = Transfer(
-                self.structure, self.appearance, settings, self.vit, self.device
-            )
+            pair, masks = self._pictures.pair, self._pictures.masks
+            self.transfer = Transfer(*pair, settings, self.vit, self.device, **masks)
         self.loss_table = LossTable()
         self._frames = [self._small(self.structure)]
         if earlier is None:
@@ -231,12 +234,16 @@ class Run:
         """Every file of the run but the checkpoint; the record last, as it says what is there."""
         output = self.transfer.output().detach().float().cpu()
         self.folder.write_picture(output)
-        self.folder.write_panel([to_pil(i) for i in (self.structure, self.appearance, output)])
+        looks = self._pictures.appearances
+        self.folder.write_panel([to_pil(image) for image in (self.structure, *looks, output)])
         self.folder.write_losses(
             self.loss_table.csv(), self.loss_table.curves(), self.loss_table.steps()
         )
         self.folder.write_time_lapse([to_pil(frame.float() / 255) for frame in self._frames])
-        scores = score(self.vit, output, self.structure, self.appearance) if finished else None
+        scores = None
+        if finished:
+            each = [score(self.vit, output, self.structure, look) for look in looks]
+            scores = each[0] if len(each) == 1 else Scores.mean(each)
         self.folder.write_record(self._record(list(output.shape[:0:-1]), scores))
         return scores
 
@@ -251,8 +258,7 @@ class Run:
             "scores": asdict(scores) if scores is not None else None,
             "losses": self.loss_table.last(),
             "skipped_steps": self.loss_table.skipped(),
-            "structure": self._picture_record("structure", self.structure),
-            "appearance": self._picture_record("appearance", self.appearance),
+            **self._files.record(self._inputs, self._pictures),
             "output": {"file": PICTURE, "size": size},
             "backbone": {"name": self.settings.backbone, **weights},
             "seed": self.settings.seed,
@@ -265,13 +271,6 @@ class Run:
             "started": self._started,
             "ended": _now(),
             "resumed": self._resumed,
-        }
-
-    def _picture_record(self, role: str, image: torch.Tensor) -> dict[str, Any]:
-        return {
-            "file": str(self._files[role]),
-            "sha256": self._inputs[f"{role} image"],
-            "size": list(image.shape[:0:-1]),
         }
 
     def _small(self, image: torch.Tensor) -> torch.Tensor:

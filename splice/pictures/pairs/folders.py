@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from splice.errors import InputError
@@ -16,6 +17,10 @@ SPLITS = ("val", "test", "train")
 """Parts of a data set, the one that is taken where none is asked for first."""
 
 
+MASK = "mask"
+"""What the file of a mask is called in a pair folder, before its suffix."""
+
+
 def is_pair_folder(folder: Path) -> bool:
     """Whether a folder has the authors' layout, or half of it: `A/` or `B/`."""
     return (folder / "A").is_dir() or (folder / "B").is_dir()
@@ -24,23 +29,34 @@ def is_pair_folder(folder: Path) -> bool:
 def read_pair_folder(folder: Path) -> tuple[list[Draft], list[str]]:
     """A pair folder: one picture in `A/` (structure), one in `B/` (appearance).
 
+    Beside each may lie its mask, `mask.png` or of another kind of picture.
+
     Returns:
         The pair, to be called after the folder; or the problems in its place.
     """
-    pictures, problems = [], []
+    pictures: list[Path] = []
+    masks: list[Path | None] = []
+    problems: list[str] = []
     for part in ("A", "B"):
         if not (folder / part).is_dir():
             problems.append(f"{folder}: there is no folder {part} beside the other.")
             continue
-        found = list_pictures(folder / part)
-        if len(found) == 1:
-            pictures.append(found[0])
-        else:
+        listed = list_pictures(folder / part)
+        found = [path for path in listed if path.stem.lower() != MASK]
+        beside = [path for path in listed if path.stem.lower() == MASK]
+        if len(found) != 1:
             number = len(found) or "no"
-            problems.append(f"{folder / part}: holds {number} pictures; it must hold one.")
+            besides = " besides its mask" if beside else ""
+            problems.append(f"{folder / part}: holds {number} pictures{besides}; it must hold one.")
+        elif len(beside) > 1:
+            problems.append(f"{folder / part}: holds {len(beside)} masks; it may hold one.")
+        pictures += found[:1]
+        masks.append(beside[0] if beside else None)
     if problems:
         return [], problems
-    return [Draft(str(folder), pictures[0], pictures[1], folder.resolve().name)], []
+    (structure, appearance), name = pictures, folder.resolve().name
+    draft = Draft(str(folder), structure, appearance, name)
+    return [replace(draft, structure_mask=masks[0], appearance_mask=masks[1])], []
 
 
 def read_pair_folders(folder: Path) -> tuple[list[Draft], list[str]]:

@@ -15,6 +15,8 @@ from splice.pictures.pairs.pair import Draft, name_after
 CSV_SUFFIXES = (".csv",)
 JSON_LINES_SUFFIXES = (".jsonl", ".ndjson")
 
+MASKS = ("structure_mask", "appearance_mask")
+
 _LARGEST = 2**28
 
 
@@ -25,9 +27,10 @@ def read_manifest(path: Path, *, allow_outside: bool = False) -> tuple[list[Draf
     picture must lie within that folder.
 
     Args:
-        path: a `.csv` with a header line (columns `structure`, `appearance`, optionally `name`;
-            any other column is a setting, empty where the row keeps the run's), or a `.jsonl`
-            with one object a line (the same keys; settings beside them or under `settings`).
+        path: a `.csv` with a header line (columns `structure`, `appearance`, optionally `name`,
+            `structure_mask` and `appearance_mask`; any other column is a setting, empty where the
+            row keeps the run's), or a `.jsonl` with one object a line (the same keys; settings
+            beside them or under `settings`).
         allow_outside: let rows name pictures anywhere.
 
     Returns:
@@ -96,7 +99,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | str
 
 def _cell(column: str, cell: str) -> Any:
     """A cell of a settings column as the number, truth value or list that it spells."""
-    if column in ("structure", "appearance", "name"):
+    if column in ("structure", "appearance", "name", *MASKS):
         return cell
     try:
         return json.loads(cell)
@@ -120,9 +123,11 @@ def _draft(where: str, folder: Path, row: dict[str, Any] | str, fence: "_Fence |
     """Make a pair of a row; a ValueError says what is wrong with it."""
     if isinstance(row, str):
         raise ValueError(row)
-    pictures = []
-    for key in ("structure", "appearance"):
+    pictures = {}
+    for key in ("structure", "appearance", *MASKS):
         value = row.pop(key, None)
+        if key in MASKS and value is None:
+            continue
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError(f"no path of a picture under {key}")
         picture = folder / value
@@ -131,7 +136,7 @@ def _draft(where: str, folder: Path, row: dict[str, Any] | str, fence: "_Fence |
                 f"{value} lies outside of the manifest's folder; move it there, or allow paths "
                 "outside"
             )
-        pictures.append(picture)
+        pictures[key] = picture
     name = row.pop("name", None)
     if name is not None and not isinstance(name, str):
         raise ValueError("the name is not a text")
@@ -141,8 +146,8 @@ def _draft(where: str, folder: Path, row: dict[str, Any] | str, fence: "_Fence |
     twice = sorted(settings.keys() & row.keys())
     if twice:
         raise ValueError(f"{twice[0]} is set twice")
-    stem = name_after(pictures[0], pictures[1])
-    return Draft(where, pictures[0], pictures[1], stem, name, {**row, **settings})
+    stem = name_after(pictures["structure"], pictures["appearance"])
+    return Draft(where, stem=stem, name=name, settings={**row, **settings}, **pictures)
 
 
 class _Fence:

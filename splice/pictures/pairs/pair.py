@@ -32,12 +32,16 @@ class Pair:
         appearance: the picture that gives the look.
         settings: what differs from the settings of the run, for this pair alone; dotted names
             (`objective.nearest`) reach into groups.
+        structure_mask: a picture, white where the structure image is to be painted; None for all.
+        appearance_mask: a picture, white where the look is to come from; None for all.
     """
 
     name: str
     structure: Path
     appearance: Path
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    structure_mask: Path | None = None
+    appearance_mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Draft:
     stem: str
     name: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    structure_mask: Path | None = None
+    appearance_mask: Path | None = None
 
 
 def name_after(structure: Path, appearance: Path) -> str:

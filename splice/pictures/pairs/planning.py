@@ -191,6 +191,8 @@ def _directed(drafts: Iterable[Draft], direction: str) -> Iterator[Draft]:
                 draft,
                 structure=draft.appearance,
                 appearance=draft.structure,
+                structure_mask=draft.appearance_mask,
+                appearance_mask=draft.structure_mask,
                 name=f"{draft.name}-BtoA",
             )
 
@@ -207,7 +209,9 @@ def _checked(
             yield f"{draft.where}: the name {draft.name!r} is that of another pair as well."
             continue
         names.add(folded(draft.name))
-        wrong = pictures.problem(draft.structure) or pictures.problem(draft.appearance)
+        masks = draft.structure_mask, draft.appearance_mask
+        files = (file for file in (draft.structure, draft.appearance, *masks) if file is not None)
+        wrong = next(filter(None, map(pictures.problem, files)), None)
         if wrong is None and check_settings is not None and draft.settings:
             try:
                 check_settings(draft.settings)
@@ -216,7 +220,8 @@ def _checked(
         if wrong is not None:
             yield f"{draft.where}: {wrong}"
         else:
-            yield Pair(draft.name, draft.structure, draft.appearance, dict(draft.settings))
+            settings = dict(draft.settings)
+            yield Pair(draft.name, draft.structure, draft.appearance, settings, *masks)
 
 
 def _together(source: Path, problems: Sequence[str]) -> str:
