@@ -1,6 +1,7 @@
 """The command that paints the same picture without the page."""
 
 import shlex
+from collections.abc import Mapping
 
 from splice.method.settings import Settings
 from splice.running.presets import DEFAULT_PRESET, load_preset
@@ -8,7 +9,13 @@ from splice.running.setting_list import settings_list
 from splice.studio.knobs import shown, value_at
 
 
-def command_line(structure: str, appearance: str, preset: str, settings: Settings) -> str:
+def command_line(
+    structure: str,
+    appearance: str,
+    preset: str,
+    settings: Settings,
+    masks: Mapping[str, str] | None = None,
+) -> str:
     """`splice transfer …` with all that differs from the preset, quoted for a shell.
 
     Args:
@@ -16,6 +23,7 @@ def command_line(structure: str, appearance: str, preset: str, settings: Setting
         appearance: likewise.
         preset: a name, or a YAML file.
         settings: of the run.
+        masks: files of masks, by "structure" and "appearance".
 
     Raises:
         InputError: no such preset.
@@ -32,6 +40,8 @@ def command_line(structure: str, appearance: str, preset: str, settings: Setting
                 plain[value] if value is None or isinstance(value, bool) else shown(settings, path)
             )
             words += [f"--{path.replace('_', '-')}", str(text)]
+    for role, file in (masks or {}).items():
+        words += [f"--{role}-mask", _file(file)]
     return shlex.join(words)
 
 

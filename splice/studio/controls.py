@@ -57,6 +57,16 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
             elem_id="steps",
             buttons=[],
         ),
+        "strength": gr.Slider(
+            0,
+            1,
+            settings.strength,
+            step=0.05,
+            label="Strength",
+            info="0 is the photograph, 1 all of the look.",
+            elem_id="strength",
+            buttons=[],
+        ),
         "objective.nearest": gr.Slider(
             0,
             max(15, nearest),
@@ -127,8 +137,8 @@ def turned(settings: Settings, paths: list[str]) -> list[Any]:
         more: dict[str, Any] = {}
         if path == "steps":
             more = {"maximum": max(_MOST_STEPS, settings.steps)}
-        # The published method has no such term.
-        if path == "objective.nearest":
+        # The published method has neither.
+        if path in ("objective.nearest", "strength"):
             more = {"interactive": settings.method != "paper"}
         changes.append(gr.update(value=value, **more))
     return changes

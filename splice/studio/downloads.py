@@ -17,6 +17,10 @@ KINDS = {
 """By what each is called on the page: the file of the run, and how the name to take home ends."""
 
 
+MASKS = ("structure mask", "appearance mask")
+"""What else may be taken home, if there is one."""
+
+
 @dataclass(frozen=True)
 class Download:
     """A file to take home."""
@@ -39,6 +43,8 @@ def downloads(painting: Painting) -> dict[str, Download]:
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)
         found[kind] = Download(kind, target)
+    masks = zip(MASKS, (wish.structure_mask, wish.appearance_mask), strict=True)
+    found |= {kind: Download(kind, file) for kind, file in masks if file is not None}
     return found
 
 

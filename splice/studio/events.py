@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
 from splice.errors import SpliceError
 from splice.studio.command_line import command_line
 from splice.studio.controls import turned
-from splice.studio.downloads import downloads
+from splice.studio.downloads import MASKS, downloads
 from splice.studio.knobs import chosen
 from splice.studio.painting import Moment, Painting
 from splice.studio.parts import Parts
+from splice.studio.pictures import Dropped
 from splice.studio.visitors import Role, Visitor
 from splice.studio.words import caption, hint, progress, trouble
 from splice.studio.workshop import Workshop
@@ -34,14 +36,16 @@ _FINISHED = "The finished picture from the command line"
 def wire(page: gr.Blocks, workshop: Workshop, parts: Parts) -> None:
     """Says what happens; called within the page."""
     for role, drop in parts.drops.items():
-        given = {"inputs": drop, "outputs": [drop, parts.say], **_HIDDEN}
+        brush = parts.brushes[role]
+        given = {"inputs": drop, "outputs": [drop, brush, parts.say], **_HIDDEN}
         drop.upload(_dropping(workshop, parts, role), preprocess=False, **given)
-        drop.clear(_clearing(workshop, role), None, None, **_HIDDEN)
+        drop.clear(_clearing(workshop, parts, role), None, brush, **_HIDDEN)
+        brush.submit(_brushing(workshop, parts, role), None, parts.say, **_HIDDEN)
     if parts.samples is not None:
         parts.samples.select(
             _sampling(workshop, parts),
             None,
-            [*parts.drops.values(), parts.samples, parts.say],
+            [*parts.drops.values(), *parts.brushes.values(), parts.samples, parts.say],
             **_HIDDEN,
         )
     paths = list(parts.knobs)
@@ -81,11 +85,33 @@ def _dropping(workshop: Workshop, parts: Parts, role: Role) -> Callable[..., Cha
         try:
             dropped = visitor.drop(role, file, upload.get("orig_name") or file.name)
         except SpliceError as error:
-            return {parts.drops[role]: None, parts.say: trouble(str(error))}
+            gone = {parts.drops[role]: None, parts.brushes[role]: gr.HTML(picture="")}
+            return {**gone, parts.say: trouble(str(error))}
         say = {} if visitor.busy else {parts.say: hint(_next_step(visitor))}
-        return {parts.drops[role]: str(dropped.preview), **say}
+        return {**_put(parts, role, dropped), **say}
 
     return drop
+
+
+def _put(parts: Parts, role: Role, dropped: Dropped) -> Changes:
+    """A picture where it was dropped, and below the brush."""
+    address = f"/gradio_api/file={quote(str(dropped.preview))}"
+    return {
+        parts.drops[role]: str(dropped.preview),
+        parts.brushes[role]: gr.HTML(picture=address),
+    }
+
+
+def _brushing(workshop: Workshop, parts: Parts, role: Role) -> Callable[..., Changes]:
+    def brush(request: gr.Request, event: gr.EventData) -> Changes:
+        visitor = workshop.visitors.of(request.session_hash)
+        try:
+            visitor.brush(role, str(event.strokes))
+        except SpliceError as error:
+            return {parts.say: trouble(str(error))}
+        return {}
+
+    return brush
 
 
 def _next_step(visitor: Visitor) -> str:
@@ -93,9 +119,10 @@ def _next_step(visitor: Visitor) -> str:
     return f"Now drop the {missing[0]} image." if missing else "Ready: press <b>Paint</b>."
 
 
-def _clearing(workshop: Workshop, role: Role) -> Callable[..., None]:
-    def clear(request: gr.Request) -> None:
-        workshop.visitors.of(request.session_hash).pictures.pop(role, None)
+def _clearing(workshop: Workshop, parts: Parts, role: Role) -> Callable[..., Changes]:
+    def clear(request: gr.Request) -> Changes:
+        workshop.visitors.of(request.session_hash).forget(role)
+        return {parts.brushes[role]: gr.HTML(picture="")}
 
     return clear
 
@@ -107,7 +134,7 @@ def _sampling(workshop: Workshop, parts: Parts) -> Callable[..., Changes]:
         files = (sample.structure, sample.appearance)
         changes: Changes = {parts.samples: gr.update(selected_index=None)}
         for role, file, name in zip(parts.drops, files, sample.names, strict=True):
-            changes[parts.drops[role]] = str(visitor.drop(role, file, name).preview)
+            changes |= _put(parts, role, visitor.drop(role, file, name))
         return changes if visitor.busy else {**changes, parts.say: hint(_next_step(visitor))}
 
     return take
@@ -158,9 +185,12 @@ def _result(parts: Parts, visitor: Visitor, painting: Painting) -> Changes:
     """What was painted, with all that belongs to it."""
     wish, files = painting.wish, downloads(painting)
     names = wish.structure.name, wish.appearance.name
+    masks = {kind.split()[0]: files[kind].file.name for kind in MASKS if kind in files}
     gallery = [(str(each.moment.picture), caption(each)) for each in visitor.painted]
     take = {
-        part: gr.update(value=str(files[kind].file)) if kind in files else gr.update(visible=False)
+        part: gr.update(value=str(files[kind].file), visible=True)
+        if kind in files
+        else gr.update(visible=False)
         for kind, part in parts.take.items()
     }
     return {
@@ -169,7 +199,7 @@ def _result(parts: Parts, visitor: Visitor, painting: Painting) -> Changes:
         parts.takes: gr.update(visible=True),
         **take,
         parts.command: gr.update(
-            value=command_line(*names, wish.preset, wish.settings),
+            value=command_line(*names, wish.preset, wish.settings, masks),
             label=_SAME if painting.moment.stage == "done" else _FINISHED,
             visible=True,
         ),

@@ -13,11 +13,14 @@ from splice.method.settings import Settings
 from splice.running.presets import change_settings, load_preset, preset_names
 from splice.running.setting_list import Setting, settings_list, yaml_text
 
-FRONT = ("size", "steps", "seed", "objective.nearest", "objective.structure")
+FRONT = ("size", "steps", "strength", "objective.nearest", "objective.structure", "seed")
 """Knobs that everybody understands."""
 
 HOST = ("backbone", "weights", "device", "compiled")
 """Settings of whoever starts the studio."""
+
+SEVERAL_LOOKS = ("look_weights",)
+"""Settings of runs with several appearance images; the page has one."""
 
 TITLES = {
     "": "The run",
@@ -37,7 +40,7 @@ def folded() -> dict[str, list[Setting]]:
     """The settings that are folded away, by group."""
     groups: dict[str, list[Setting]] = {name: [] for name in TITLES}
     for path, setting in settings_list().items():
-        if path not in FRONT and path not in HOST:
+        if path not in (*FRONT, *HOST, *SEVERAL_LOOKS):
             groups[path.rpartition(".")[0]].append(setting)
     return groups
 
@@ -90,7 +93,7 @@ def chosen(base: Settings, values: Mapping[str, Any]) -> Settings:
         InputError: a value that the setting cannot have, with what would be right.
     """
     for path in values:
-        if path in HOST or path not in settings_list():
+        if path in (*HOST, *SEVERAL_LOOKS) or path not in settings_list():
             raise InputError(f"{path} cannot be changed here; it is chosen with 'splice studio'.")
     changes = {path: value for path, value in values.items() if value != shown(base, path)}
     for path, value in changes.items():

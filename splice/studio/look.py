@@ -77,4 +77,13 @@ def theme() -> Base:
 
 def style() -> str:
     """The page's own style sheet."""
-    return (resources.files("splice.studio") / "studio.css").read_text("utf-8")
+    return _text("studio.css")
+
+
+def brush() -> str:
+    """The script of a brush."""
+    return _text("brush.js")
+
+
+def _text(name: str) -> str:
+    return (resources.files("splice.studio") / name).read_text("utf-8")

@@ -4,7 +4,8 @@ import gradio as gr
 
 from splice.studio import events
 from splice.studio.controls import folded_knobs, front_knobs, host_words, preset_choice
-from splice.studio.downloads import KINDS
+from splice.studio.downloads import KINDS, MASKS
+from splice.studio.look import brush
 from splice.studio.parts import Parts
 from splice.studio.visitors import Role
 from splice.studio.words import hint
@@ -19,6 +20,22 @@ _DROPS: dict[Role, tuple[str, str]] = {
     "structure": ("Structure", "The picture with the shapes"),
     "appearance": ("Appearance", "The picture with the look"),
 }
+
+_BRUSHES: dict[Role, str] = {
+    "structure": "Brush over what is to be painted; the rest stays as it is.",
+    "appearance": "Brush over where the look comes from.",
+}
+
+_BOARD = """
+<p>{what}</p>
+<div class="board" data-empty="true"><canvas width="1" height="1"></canvas></div>
+<div class="tools">
+<button type="button" data-tool="brush">Brush</button>
+<button type="button" data-tool="eraser">Eraser</button>
+<button type="button" data-clear>Clear</button>
+<input type="range" min="2" max="30" value="10" aria-label="Width of the brush">
+</div>
+"""
 
 _KEPT_SECONDS = 86_400
 
@@ -45,6 +62,8 @@ def _lay(workshop: Workshop) -> Parts:
             drops: dict[Role, gr.Image] = {r: _drop(r, *words) for r, words in _DROPS.items()}
         paint = gr.Button("Paint", variant="primary", size="lg", elem_id="paint")
         stop = gr.Button("Stop", variant="secondary", size="lg", visible=False, elem_id="stop")
+        with gr.Accordion("Only a part of them", open=False, elem_id="brushes"):
+            brushes: dict[Role, gr.HTML] = {r: _brush(r, what) for r, what in _BRUSHES.items()}
         samples = _samples(workshop)
     with gr.Column(elem_id="made"):
         say = gr.HTML(hint(), elem_id="say")
@@ -57,7 +76,7 @@ def _lay(workshop: Workshop) -> Parts:
             format="jpeg",
         )
         with gr.Row(elem_id="downloads", visible=False) as takes:
-            take = {kind: _take(kind) for kind in KINDS}
+            take = {kind: _take(kind) for kind in (*KINDS, *MASKS)}
         command = gr.Code(
             label="The same picture from the command line",
             interactive=False,
@@ -78,7 +97,7 @@ def _lay(workshop: Workshop) -> Parts:
             knobs |= folded_knobs(workshop.first)
             gr.Markdown(host_words(workshop.first), elem_classes="small")
     return Parts(
-        *(drops, samples, preset, knobs, paint, stop, say, picture, take, takes, command),
+        *(drops, brushes, samples, preset, knobs, paint, stop, say, picture, take, takes, command),
         *(earlier, painted),
     )
 
@@ -93,6 +112,16 @@ def _drop(role: Role, title: str, what: str) -> gr.Image:
         buttons=[],
         placeholder=what,
         elem_id=role,
+    )
+
+
+def _brush(role: Role, what: str) -> gr.HTML:
+    return gr.HTML(
+        html_template=_BOARD.replace("{what}", what),
+        js_on_load=brush(),
+        elem_id=f"{role}-brush",
+        elem_classes="brush",
+        picture="",
     )
 
 
@@ -123,5 +152,5 @@ def _gallery(
 
 
 def _take(kind: str) -> gr.DownloadButton:
-    words = {"picture": "Picture", "panel": "Panel", "time lapse": "Time lapse", "record": "Record"}
-    return gr.DownloadButton(words[kind], size="sm", elem_id=f"take-{kind.replace(' ', '-')}")
+    name = f"take-{kind.replace(' ', '-')}"
+    return gr.DownloadButton(kind.capitalize(), size="sm", elem_id=name, visible=kind not in MASKS)

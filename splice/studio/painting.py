@@ -42,12 +42,16 @@ class Wish:
         appearance: the appearance image.
         preset: where the settings come from.
         settings: of the run.
+        structure_mask: file that is white where the structure image is painted; None for all of it.
+        appearance_mask: likewise, white where the look comes from.
     """
 
     structure: Dropped
     appearance: Dropped
     preset: str
     settings: Settings
+    structure_mask: Path | None = None
+    appearance_mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,8 @@ class Painting:
                 folder,
                 progress=self._fetching,
                 vit=backbones.get(key),
+                structure_mask=self.wish.structure_mask,
+                appearance_mask=self.wish.appearance_mask,
             )
             backbones.clear()
             backbones[key] = run.vit

@@ -14,6 +14,7 @@ class Parts:
 
     Attributes:
         drops: where pictures are dropped, by role.
+        brushes: which part of each picture counts, by role.
         samples: pairs to try; None where there are none.
         preset: the choice of a preset.
         knobs: by the path of the setting, in the order in which `events` is given their values.
@@ -29,6 +30,7 @@ class Parts:
     """
 
     drops: dict[Role, gr.Image]
+    brushes: dict[Role, gr.HTML]
     samples: gr.Gallery | None
     preset: gr.Radio
     knobs: dict[str, Any]

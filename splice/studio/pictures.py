@@ -49,8 +49,7 @@ def keep(upload: Path, folder: Path, name: str) -> Dropped:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    plain = re.sub(r"[^\w.\- ]", "_", Path(name).name)[-100:].lstrip(". ")
-    file = folder / (plain or "picture")
+    file = folder / plain_name(name)
     if upload.stat().st_size > MOST_BYTES:
         raise InputError(f"{name} has more than {MOST_BYTES >> 20} MB; give a smaller file.")
     shutil.copyfile(upload, file)
@@ -65,6 +64,12 @@ def keep(upload: Path, folder: Path, name: str) -> Dropped:
     small = shrunk(picture)
     save(small, preview)
     return Dropped(file, name, preview, small.size)
+
+
+def plain_name(name: str) -> str:
+    """The name of a file without folders and odd characters, at most 100 long."""
+    plain = re.sub(r"[^\w.\- ]", "_", Path(name).name)[-100:].lstrip(". ")
+    return plain or "picture"
 
 
 def shrunk(picture: Image.Image, side: int = SHOWN_SIDE) -> Image.Image:

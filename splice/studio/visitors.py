@@ -9,8 +9,9 @@ from typing import Literal
 
 from splice.errors import InputError, RunError
 from splice.method.settings import Settings
+from splice.studio.masks import write_mask
 from splice.studio.painting import Painting, Wish
-from splice.studio.pictures import Dropped, keep
+from splice.studio.pictures import Dropped, keep, plain_name
 from splice.studio.turns import Turn
 
 Role = Literal["structure", "appearance"]
@@ -26,6 +27,7 @@ class Visitor:
     Attributes:
         folder: that holds everything of this visitor's; its name cannot be guessed.
         pictures: that were dropped, by their role.
+        masks: what was brushed over of them; none for all.
         painted: what was painted and can be looked at again, newest first.
         painting: what is being painted, or was last.
         turn: of that.
@@ -34,6 +36,7 @@ class Visitor:
 
     folder: Path
     pictures: dict[Role, Dropped] = field(default_factory=dict)
+    masks: dict[Role, Path] = field(default_factory=dict)
     painted: list[Painting] = field(default_factory=list)
     painting: Painting | None = None
     turn: Turn | None = None
@@ -51,11 +54,36 @@ class Visitor:
         Raises:
             InputError: it cannot be used; there is then no picture of that role.
         """
-        self.pictures.pop(role, None)
+        self.forget(role)
         # A run that still reads the last one is left alone.
         dropped = keep(upload, self._new_folder(role), name)
         self.pictures[role] = dropped
         return dropped
+
+    def forget(self, role: Role) -> None:
+        """Takes a picture away, and what was brushed over of it."""
+        self.pictures.pop(role, None)
+        self.masks.pop(role, None)
+
+    def brush(self, role: Role, strokes: str) -> None:
+        """Keeps what is brushed over of a picture; where nothing is, all of it counts.
+
+        Args:
+            role: of the picture.
+            strokes: a PNG as the address of data, whose opacity says where.
+
+        Raises:
+            InputError: there is no picture, or it is no such PNG.
+        """
+        self.masks.pop(role, None)
+        if role not in self.pictures:
+            raise InputError(f"drop the {role} image first; there is nothing to brush over.")
+        stem = Path(self.pictures[role].name).stem
+        folder = self._new_folder("mask")
+        folder.mkdir()
+        mask = write_mask(strokes, folder / plain_name(f"{stem}-mask.png"))
+        if mask is not None:
+            self.masks[role] = mask
 
     def wish(self, preset: str, settings: Settings) -> Wish:
         """What to paint now.
@@ -66,7 +94,14 @@ class Visitor:
         for role, what in (("structure", "has the shapes"), ("appearance", "has the look")):
             if role not in self.pictures:
                 raise InputError(f"drop the picture that {what} first, or take a sample.")
-        return Wish(self.pictures["structure"], self.pictures["appearance"], preset, settings)
+        return Wish(
+            self.pictures["structure"],
+            self.pictures["appearance"],
+            preset,
+            settings,
+            self.masks.get("structure"),
+            self.masks.get("appearance"),
+        )
 
     def begin(self, wish: Wish, *, debug: bool = False) -> Painting:
         """A painting in a folder of its own."""
