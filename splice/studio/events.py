@@ -79,7 +79,7 @@ def _dropping(workshop: Workshop, parts: Parts, role: Role) -> Callable[..., Cha
     def drop(request: gr.Request, upload: dict[str, Any] | None) -> Changes:
         visitor = workshop.visitors.of(request.session_hash)
         if upload is None:
-            return {}
+            return gr.skip()
         file = Path(upload["path"])
         visitor.uploads.add(file)
         try:
@@ -109,7 +109,7 @@ def _brushing(workshop: Workshop, parts: Parts, role: Role) -> Callable[..., Cha
             visitor.brush(role, str(event.strokes))
         except SpliceError as error:
             return {parts.say: trouble(str(error))}
-        return {}
+        return gr.skip()
 
     return brush
 
@@ -226,7 +226,7 @@ def _looking_again(workshop: Workshop, parts: Parts) -> Callable[..., Changes]:
         visitor = workshop.visitors.of(request.session_hash)
         index = int(event.index)
         if visitor.busy or index >= len(visitor.painted):
-            return {}
+            return gr.skip()
         return _result(parts, visitor, visitor.painted[index])
 
     return look

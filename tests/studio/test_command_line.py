@@ -50,6 +50,15 @@ def test_all_that_is_turned_is_read_back_to_the_last_digit(weight, rate, depths,
     assert _read(command_line("a.jpg", "b.jpg", "default", settings))[1] == settings
 
 
+def test_masks_are_named():
+    masks = {"structure": "-my mask.png", "appearance": "b-mask.png"}
+    command = command_line("a.jpg", "b.jpg", "default", Settings(strength=0.5), masks)
+    assert shlex.split(command)[2:] == [
+        *("a.jpg", "b.jpg", "--strength", "0.5"),
+        *("--structure-mask", "./-my mask.png", "--appearance-mask", "b-mask.png"),
+    ]
+
+
 def test_what_a_preset_has_and_the_run_has_not_is_taken_back():
     base = load_preset("paper")
     settings = base.model_copy(update={"weights": None, "steps": 0})

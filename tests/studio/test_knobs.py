@@ -6,11 +6,20 @@ from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.running.presets import load_preset
 from splice.running.setting_list import settings_list
-from splice.studio.knobs import FRONT, HOST, all_knobs, chosen, folded, shown, start_presets
+from splice.studio.knobs import (
+    FRONT,
+    HOST,
+    SEVERAL_LOOKS,
+    all_knobs,
+    chosen,
+    folded,
+    shown,
+    start_presets,
+)
 
 
 def test_every_setting_is_on_the_page_once_but_those_of_the_machine():
-    assert sorted((*all_knobs(), *HOST)) == sorted(settings_list())
+    assert sorted((*all_knobs(), *HOST, *SEVERAL_LOOKS)) == sorted(settings_list())
     assert set(folded()) == {path.rpartition(".")[0] for path in settings_list()}
 
 
@@ -47,6 +56,8 @@ def test_what_is_turned_is_changed():
         ("tones.parts", 0, "this page: tones.parts cannot be 0: it should be greater than"),
         ("method", "paper", "this page: objective.nearest cannot be 5.0: it should be 0 with"),
         ("weights", "/etc/passwd", "weights cannot be changed here; it is chosen with 'splice st"),
+        ("look_weights", "[1]", "look_weights cannot be changed here"),
+        ("strength", 2, "this page: strength cannot be 2: it should be less than or equal to 1."),
         ("device", "cuda", "device cannot be changed here"),
         ("nonsense", 1, "nonsense cannot be changed here"),
     ],
