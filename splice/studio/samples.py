@@ -70,8 +70,8 @@ def find_samples(root: Path | None, folder: Path) -> list[Sample]:
 
 
 def _from_checkout(file: Path) -> str:
-    parts = file.parts
-    return Path(*parts[len(parts) - 1 - parts[::-1].index(FOLDER.parts[0]) :]).as_posix()
+    root = next((up for up in file.parents if file.is_relative_to(up / FOLDER)), None)
+    return str(file) if root is None else file.relative_to(root).as_posix()
 
 
 def _side_by_side(*files: Path) -> Image.Image:

@@ -37,10 +37,6 @@ class Workshop:
         """The settings that a page begins with."""
         return next(iter(self.presets.values()))
 
-    def sample_files(self) -> list[Path]:
-        """Small pictures of the samples."""
-        return [sample.thumbnail for sample in self.samples]
-
     def ask(self, name: str, visitor: Visitor, wish: Wish) -> tuple[Painting, Turn]:
         """A painting at the end of the line.
 
