@@ -67,7 +67,9 @@ def serving(
         InputError: the port cannot be listened at.
     """
     with contextlib.ExitStack() as stack:
-        root = stack.enter_context(tempfile.TemporaryDirectory(prefix="splice-studio-"))
+        # A run that takes too long to stop may still write while its folder goes.
+        temporary = tempfile.TemporaryDirectory(prefix="splice-studio-", ignore_cleanup_errors=True)
+        root = stack.enter_context(temporary)
         folder = Path(root).resolve()
         # The library reads these, and the first of them not only when it is loaded.
         stack.enter_context(_environment(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="0"))
