@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.settings import Settings
