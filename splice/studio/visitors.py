@@ -81,7 +81,8 @@ class Visitor:
         stem = Path(self.pictures[role].name).stem
         folder = self._new_folder("mask")
         folder.mkdir()
-        mask = write_mask(strokes, folder / plain_name(f"{stem}-mask.png"))
+        # Both pictures may have the same name.
+        mask = write_mask(strokes, folder / plain_name(f"{role}-mask-{stem}.png"))
         if mask is not None:
             self.masks[role] = mask
 

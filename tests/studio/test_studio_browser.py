@@ -232,7 +232,7 @@ def test_a_brush_says_which_part_is_painted(page, small, tmp_path):
     page.run(f"{PAINT}.click()")
     page.until(f"{SAID}.includes('Done')")
     command = "document.querySelector('#command .cm-content').innerText"
-    page.until(f"{command}.includes('--structure-mask structure-mask.png')")
+    page.until(f"{command}.includes('--structure-mask structure-mask-structure.png')")
     for kind in ("picture", "mask"):
         (tmp_path / kind).mkdir()
     button = {"picture": "take-picture", "mask": "take-structure-mask"}

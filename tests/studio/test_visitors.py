@@ -1,5 +1,7 @@
 """Visitors: each for themselves, and nothing of theirs left when they go."""
 
+import base64
+import io
 import threading
 
 import pytest
@@ -61,6 +63,32 @@ def test_another_picture_leaves_that_of_a_run_at_work_alone(here, small):
     first = ada.drop("structure", small.structure, "s.png")
     ada.drop("structure", small.appearance, "s.png")
     assert first.file.read_bytes() == small.structure.read_bytes()
+
+
+def test_what_is_brushed_belongs_to_the_picture_it_was_brushed_over(here, small):
+    ada = here.of("ada")
+    buffer = io.BytesIO()
+    Image.new("RGBA", (9, 7), (255, 0, 0, 255)).save(buffer, "PNG")
+    strokes = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    with pytest.raises(InputError, match="drop the structure image first"):
+        ada.brush("structure", strokes)
+    ada.drop("structure", small.structure, "same.png")
+    ada.drop("appearance", small.appearance, "same.png")
+    for role in ("structure", "appearance"):
+        ada.brush(role, strokes)
+    wish = ada.wish("default", Settings())
+    names = [wish.structure_mask.name, wish.appearance_mask.name]
+    assert names == ["structure-mask-same.png", "appearance-mask-same.png"]
+    ada.drop("structure", small.structure, "other.png")
+    ada.brush("appearance", "data:image/png;base64," + _clear())
+    wish = ada.wish("default", Settings())
+    assert (wish.structure_mask, wish.appearance_mask) == (None, None)
+
+
+def _clear() -> str:
+    buffer = io.BytesIO()
+    Image.new("RGBA", (9, 7)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def test_who_goes_ends_their_run_and_leaves_nothing(here, small):
