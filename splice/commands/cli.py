@@ -19,6 +19,7 @@ from splice.running.signals import Stopped, raising
 
 COMMANDS = {
     "transfer": "paint one picture with the look of another",
+    "studio": "the same on a page in the browser",
     "batch": "the same for many pairs",
     "evaluate": "score outputs, alone or against others",
     "report": "a gallery of outputs as one HTML page",

@@ -79,12 +79,15 @@ class Browser:
                 return answer["result"]
             self._note(answer)
 
-    def open(self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Show a page of the disk, as wide as asked for, and wait until all of it is there."""
+    def open(
+        self, page: Path | str, *, width: int = 1280, height: int = 900, dark: bool = False
+    ) -> None:
+        """Show a page of the disk, or of an address, and wait until all of it is there."""
         self.resize(width, height)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        self.call("Page.navigate", url=address)
         self.until("document.readyState === 'complete'")
 
     def resize(self, width: int, height: int) -> None:
@@ -110,10 +113,16 @@ class Browser:
         begun = time.monotonic()
         found = False
         while not found:
-            assert time.monotonic() - begun < 180, expression
+            assert time.monotonic() - begun < 180, (expression, found)
             with contextlib.suppress(RefusedError):  # by a page that is about to be left
                 found = self.run(expression)
             time.sleep(0.02)
+
+    def upload(self, selector: str, file: Path) -> None:
+        """Choose a file in an input of the page, as somebody would in the dialogue."""
+        document = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
 
     def press(self, key: str, code: int = 0) -> None:
         """Press a key and let it go."""
