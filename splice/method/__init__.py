@@ -5,5 +5,14 @@ picture in the look of the second. In reading order: `semantics`, `correspondenc
 `addresses`, `detail`, `lesson`, `generator`, `looks`, `objective`, `painting`, `enlarging`.
 """
 
-MODULES = ("adam", "generator", "objective", "settings", "sparing", "transfer", "views")
+MODULES = (
+    "adam",
+    "clusters",
+    "generator",
+    "objective",
+    "settings",
+    "sparing",
+    "transfer",
+    "views",
+)
 """Modules that other rooms may use."""
