@@ -97,6 +97,29 @@ class DomainGenerator(nn.Module):
         maps = self._decoded(structure, condition)[-1][1]
         return torch.sigmoid(self.colours(maps))[..., :height, :width]
 
+    def masks(
+        self, structure: Float[Tensor, "batch 3 height width"], condition: Condition
+    ) -> Float[Tensor, "batch levels height width"]:
+        """Where the condition counts at each level of the decoder, deepest first, in [0, 1].
+
+        Each is brought to the size of the picture by repeating its places.
+
+        Raises:
+            InputError: the conditioning layer has no masks; only `spatial` has.
+        """
+        masks = []
+        for layer, (maps, _) in zip(
+            self.conditionings, self._decoded(structure, condition), strict=True
+        ):
+            if not isinstance(layer, Spatial):
+                raise InputError(
+                    f"the conditioning layer {self.layer!r} has no masks; 'spatial' has"
+                )
+            masks.append(layer.masks(maps))
+        height, width = structure.shape[-2:]
+        whole = masks[-1].shape[-2:]
+        return torch.cat([F.interpolate(mask, whole) for mask in masks], 1)[..., :height, :width]
+
     def _decoded(self, structure: Tensor, condition: Condition) -> list[tuple[Tensor, Tensor]]:
         """Of each level of the decoder, deepest first, the maps before and after the condition."""
         height, width = structure.shape[-2:]

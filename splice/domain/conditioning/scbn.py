@@ -17,9 +17,8 @@ class SemanticNormalisation(nn.Module):
         e_j = Σ_t softmax_t(v_j · f(w_t)) f(w_t),   γ_j = A e_j,   β_j = B e_j
 
     with f a linear map; γ(s) and β(s) are perceptrons with one hidden layer of the sentence s. Yin et
-    al., "Semantics Disentangling for Text-to-Image Generation" (SD-GAN, CVPR 2019), "Semantic-Conditioned
-    Batch Normalization". With one picture the batch's statistics, which the paper takes, are the
-    picture's own.
+    al., "Semantics Disentangling for Text-to-Image Generation" (SD-GAN, CVPR 2019), where it is batch
+    normalisation. With one picture the batch's statistics are the picture's own.
     """
 
     def __init__(self, channels: int, width: int, *, rank: int, generator: torch.Generator) -> None:
