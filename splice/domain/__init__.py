@@ -4,5 +4,13 @@ In come a folder of pictures to learn from, then pictures and conditions (what t
 like: an appearance picture, its parts, or a caption). Out come a model, and pictures in one pass each.
 """
 
-MODULES = ("condition", "conditioning", "generator")
+MODULES = (
+    "condition",
+    "conditioning",
+    "conditions",
+    "contrast",
+    "generator",
+    "matching",
+    "text",
+)
 """Modules that other rooms may use."""

@@ -1,6 +1,7 @@
 """Where a layer's weights start, and the small networks that layers share."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +20,13 @@ def draw(module: nn.Module, generator: torch.Generator) -> None:
             part.weight.uniform_(-bound, bound, generator=generator)
             if part.bias is not None:
                 part.bias.zero_()
+
+
+@torch.no_grad()
+def draw_uniform(weights: Iterable[nn.Parameter], bound: float, generator: torch.Generator) -> None:
+    """Draws weights uniform within ±bound."""
+    for weight in weights:
+        weight.uniform_(-bound, bound, generator=generator)
 
 
 class Perceptron(nn.Sequential):
