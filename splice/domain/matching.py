@@ -100,7 +100,8 @@ def sentence_likeness(
     """How well each caption as a whole is found in the parts of each picture, in [-1, 1].
 
     The sentence e looks at places v_j as a word does: cos(c, e), where
-    c = Σ_j softmax_j(γ₁ cos(e, v_j)) v_j. A lone word needs no softmax over words, so its likeness to a place stands for it.
+    c = Σ_j softmax_j(γ₁ cos(e, v_j)) v_j. A lone word needs no softmax over words, so its likeness to
+    a place stands for it.
     """
     sentence, places = captions.sentence, regions.places
     scores = torch.einsum("qd,pjd->qpj", F.normalize(sentence, dim=-1), F.normalize(places, dim=-1))

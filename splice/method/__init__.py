@@ -8,9 +8,11 @@ picture in the look of the second. In reading order: `semantics`, `correspondenc
 MODULES = (
     "adam",
     "clusters",
+    "failures",
     "generator",
     "objective",
     "settings",
+    "slopes",
     "sparing",
     "transfer",
     "views",
