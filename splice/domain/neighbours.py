@@ -93,7 +93,7 @@ def _nearest(
         between = 1 - unit[start : start + CHUNK] @ unit.T
         rows = torch.arange(len(between))
         between[rows, start + rows] = torch.inf
-        near = between.sort(1, stable=True)
+        near = between.sort(dim=1, stable=True)
         distances.append(near.values[:, :count])
         indices.append(near.indices[:, :count])
     return torch.cat(distances), torch.cat(indices)

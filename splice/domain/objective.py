@@ -1,8 +1,8 @@
 """What is wrong with a batch of paintings: the paper's terms, each pair measured by its own distance.
 
-As in the default method, a term is divided by its value between the two pictures themselves, so that a
-weight means the same for every pair, backbone and domain: at 1 nothing has been won. Near neighbours can
-be nearly alike, so no pair is measured by less than half of what is usual in the domain.
+As in the default method, a term is divided by its value between the two pictures themselves, so that
+a weight means the same for every pair, backbone and domain: at 1 nothing has been won. Near neighbours
+can be nearly alike, so no pair is measured by less than half of what is usual in the domain.
 """
 
 from collections.abc import Mapping, Sequence
@@ -142,9 +142,7 @@ def weighted(
     terms: Mapping[str, Float[Tensor, ""]], weights: Mapping[str, float]
 ) -> dict[str, Float[Tensor, ""]]:
     """The terms that count, weighted, and their sum "total"."""
-    counted = {
-        name: weights[name] * value for name, value in terms.items() if weights[name] > 0
-    }
+    counted = {name: weights[name] * value for name, value in terms.items() if weights[name] > 0}
     return {**counted, "total": torch.stack(list(counted.values())).sum()}
 
 

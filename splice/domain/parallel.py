@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,6 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from splice.errors import InputError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,15 @@ def collected(things: Sequence[Any], world: World) -> list[Any]:
     dist.all_gather_object(hands, list(things))
     longest = max(len(hand) for hand in hands)
     return [hand[turn] for turn in range(longest) for hand in hands if turn < len(hand)]
+
+
+def told_by_first(thing: T, world: World) -> T:
+    """What the first process has, in all of them."""
+    if world.size == 1:
+        return thing
+    box: list[Any] = [thing]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
 
 
 def gathered(rows: Float[Tensor, "batch *rest"], world: World) -> Float[Tensor, "joint *rest"]:

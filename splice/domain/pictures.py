@@ -1,8 +1,8 @@
 """A domain on disk: which pictures there are, and what is written about them.
 
-Any tree of pictures is a domain. Where it has parts (`train/`, `val/`, `test/`, as AFHQ has), one of them
-is taken. Captions are lines of a text of the picture's name, beside it or in a tree of texts, as AttnGAN
-keeps those of CUB (`text/<class>/<name>.txt`) and of Oxford-102 (`text_c10/<class>/<name>.txt`).
+Any tree of pictures is a domain. Where it has parts (`train/`, `val/`, `test/`, as AFHQ has), one of
+them is taken. Captions are lines of a text of the picture's name, beside it or in a tree of texts.
+AttnGAN keeps those of CUB in `text/<class>/<name>.txt`, of Oxford-102 in `text_c10/<class>/<name>.txt`.
 """
 
 import io

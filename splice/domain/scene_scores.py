@@ -27,6 +27,9 @@ PATTERNED = 0.16
 STRIPED = 0.5
 """Coherence of the gradients of that share above which a pattern is stripes."""
 
+APART = 0.1
+"""Distance in RGB from the ground below which nothing stands out."""
+
 
 @dataclass(frozen=True)
 class SceneScores:
@@ -79,9 +82,7 @@ def colour_of(picture: Float[Tensor, "3 size size"], thing: Thing) -> str | None
     mean = _dominant(_pixels(picture, thing))
     if float(mean.max() - mean.min()) < GREY:
         return None
-    away = {
-        name: float((mean - torch.tensor(value)).norm()) for name, value in COLOURS.items()
-    }
+    away = {name: float((mean - torch.tensor(value)).norm()) for name, value in COLOURS.items()}
     name = min(away, key=lambda each: away[each])
     return name if away[name] < FAR else None
 
@@ -110,17 +111,16 @@ def pattern_of(picture: Float[Tensor, "3 size size"], thing: Thing) -> str:
 def overlap(picture: Float[Tensor, "3 size size"], structure: Scene) -> float:
     """Intersection over union of what stands out from the ground and of where things should be.
 
-    A pixel stands out if it is nearer to the things' usual distance from the ground's colour than to
-    none. The ground's colour is the median of each row's pixels that are far from all things, for it
-    may change from top to bottom.
+    A pixel stands out if its distance from the ground's usual colour is at least half of what is usual
+    where the things should be. The ground's usual colour is the median far from all things.
     """
     size = picture.shape[-1]
     wanted = _union([mask_of(thing, size) for thing in structure.things])
     ground = ~_union([mask_of(thing, size, OUTER) for thing in structure.things])
     inner = _union([mask_of(thing, size, INNER) for thing in structure.things])
-    rows = torch.where(ground, picture, torch.nan).nanmedian(2).values
-    away = (picture - rows[:, :, None]).norm(dim=0)
-    there = away > away[inner].median() / 2
+    usual = picture[:, ground].median(1).values
+    away = (picture - usual[:, None, None]).norm(dim=0)
+    there = away > (away[inner].median() / 2).clamp_min(APART)
     return float((there & wanted).sum() / (there | wanted).sum())
 
 

@@ -37,7 +37,7 @@ GROUNDS: dict[str, tuple[float, float, float]] = {
 }
 PATTERNS = ("plain", "striped", "spotted")
 KINDS = ("ball", "box")
-PLACES = {"on the left": 0.25, "in the middle": 0.5, "on the right": 0.75}
+PLACES = {"on the left": 0.23, "in the middle": 0.5, "on the right": 0.77}
 """Where a thing can stand, and the middle of that place in shares of the width."""
 
 WHITE = (0.95, 0.95, 0.95)
@@ -101,10 +101,10 @@ def draw_scene(seed: int, index: int) -> Scene:
     things = []
     for place in places:
         name = list(PLACES)[place]
-        x = PLACES[name] + random.uniform(-0.04, 0.04)
+        x = PLACES[name] + random.uniform(-0.02, 0.02)
         y, radius = random.uniform(0.3, 0.7), random.uniform(0.13, 0.19)
         # Two neighbours do not touch.
-        radius = min(radius, 0.115) if len(places) == 2 and places[1] - places[0] == 1 else radius
+        radius = min(radius, 0.11) if len(places) == 2 and places[1] - places[0] == 1 else radius
         things.append(Thing(pick(KINDS), name, float(x), float(y), float(radius)))
     return Scene(
         tuple(things),
@@ -225,7 +225,7 @@ def _scene(row: dict[str, Any]) -> Scene:
 
 
 def _places(side: int) -> tuple[Tensor, Tensor]:
-    """x and y of the middles of samples, in shares of the side."""
+    """Places of the middles of samples, in shares of the side."""
     middles = (torch.arange(side, dtype=torch.float64) + 0.5) / side
     return middles[None, :].expand(side, side), middles[:, None].expand(side, side)
 
