@@ -64,7 +64,7 @@ def test_soft_parts_are_their_formula():
     tokens = torch.randn(30, 4, generator=tiny.generator(), dtype=torch.float64)
     centres = k_means(tokens, 3, tiny.generator(5))
     square = [[float((t - c).square().sum()) for c in centres] for t in tokens]
-    width = sum(min(row) for row in square) / 30
+    width = sum(min(row) for row in square) / 30 / 2
     members = [[torch.tensor(-d / width).exp().item() for d in row] for row in square]
     found = part_means(tokens, 3, seed=5)
     for part in range(3):

@@ -191,3 +191,30 @@ def test_conditions_of_several_batches_come_together():
     assert torch.equal(both.words[2, 0], second.sentence[0])
     assert both.to(torch.float64).words.dtype == torch.float64
     assert both.to(torch.float64).present.dtype == torch.bool
+
+
+def dyed(count: int, random: torch.Generator) -> tuple[Tensor, Condition, Tensor]:
+    """Grey blobs, conditions whose first three numbers are a dye, and the blobs dyed so."""
+    grey = F.interpolate(torch.rand(count, 1, 4, 4, generator=random), (16, 16), mode="bilinear")
+    told = torch.randn(count, WIDTH, generator=random)
+    dye = torch.sigmoid(told[:, :3])[:, :, None, None]
+    return grey.expand(-1, 3, -1, -1), Condition.of_sentence(told), grey * dye
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_learns_to_do_as_it_is_told(name):
+    """On conditions never seen: far nearer to what is asked for than to what another asks for."""
+    random = tiny.generator()
+    network = DomainGenerator(name, WIDTH, channels=(8, 16), rank=16, generator=random)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(120):
+        x, condition, wanted = dyed(8, random)
+        optimiser.zero_grad()
+        (network(x, condition) - wanted).abs().mean().backward()
+        optimiser.step()
+    x, condition, wanted = dyed(64, tiny.generator(9))
+    with torch.no_grad():
+        away = (network(x, condition) - wanted).abs().flatten(1).mean(1)
+        others = (network(x, condition) - wanted.roll(1, 0)).abs().flatten(1).mean(1)
+    assert away.mean() < 0.6 * others.mean()
