@@ -13,6 +13,7 @@ from splice.domain.conditioning.concatenation import Concatenation
 from splice.domain.conditioning.film import Film
 from splice.domain.conditioning.registry import LAYERS, make_conditioning
 from splice.domain.conditioning.spatial import Spatial
+from splice.domain.conditioning.starting import normalised
 from splice.errors import InputError
 
 BATCH, CHANNELS, ROWS, COLUMNS, WIDTH, WORDS, RANK = 2, 3, 4, 5, 6, 4, 7
@@ -223,6 +224,13 @@ def test_the_condition_tells(name):
     x = maps().float()
     one, other = (Condition.of_sentence(drawn(BATCH, WIDTH, seed=n).float()) for n in (8, 9))
     assert (layer(x, one) - layer(x, other)).abs().mean() > 0.05
+
+
+@torch.no_grad()
+def test_normalised_maps_are_batch_norm_of_one_picture():
+    for x in maps().split(1):
+        wanted = nn.BatchNorm2d(CHANNELS, affine=False).double().train()(x)
+        torch.testing.assert_close(normalised(x), wanted, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["attention", "scbn"])
