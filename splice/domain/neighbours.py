@@ -12,8 +12,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splice.errors import InputError
-
 LONELINESS_OVER = 10
 """Nearest pictures whose mean distance says how lonely a picture is."""
 
@@ -57,12 +55,9 @@ def find_neighbours(
     robust standard deviations (1.4826 times the median absolute deviation) above the median.
 
     Args:
-        cls: the deepest [CLS] token of each picture.
+        cls: the deepest [CLS] token of each picture; of two at least.
         count: of neighbours; fewer where there are not as many pictures.
-        deviations: beyond which a picture is left out; 0 keeps all.
-
-    Raises:
-        InputError: fewer than two pictures would be kept.
+        deviations: beyond which a picture is left out; 0 keeps all. Half of the pictures always stay.
     """
     unit = F.normalize(cls.double() - cls.double().mean(0), dim=1)
     loneliness = _nearest(unit, min(LONELINESS_OVER, len(unit) - 1))[0].mean(1)
@@ -73,11 +68,6 @@ def find_neighbours(
         # Where all pictures are alike, the smallest of differences would be many deviations.
         lonely = loneliness > median + deviations * usual.clamp_min(1e-6)
     kept = (~lonely).nonzero()[:, 0]
-    if len(kept) < 2:
-        raise InputError(
-            f"--outliers {deviations:g} leaves {len(kept)} of {len(unit)} pictures; "
-            "give a larger number, or 0 to keep all."
-        )
     _, near = _nearest(unit[kept], min(count, len(kept) - 1))
     outliers = lonely.nonzero()[:, 0]
     order = loneliness[outliers].argsort(descending=True, stable=True)

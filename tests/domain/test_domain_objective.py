@@ -20,7 +20,7 @@ def _seen(seed: int, batch: int = 3) -> Seen:
     def draw(*shape: int):
         return torch.randn(*shape, generator=random, dtype=torch.float64)
 
-    return Seen((draw(batch, 4), draw(batch, 4)), draw(batch, 5, 6), draw(batch, 4, 6))
+    return Seen((draw(batch, 6), draw(batch, 6)), draw(batch, 5, 6), draw(batch, 4, 6))
 
 
 def _similarity(keys) -> list[list[float]]:
@@ -30,8 +30,8 @@ def _similarity(keys) -> list[list[float]]:
 
 def _apart(one, other) -> float:
     flat = zip(
-        torch.as_tensor(one).flatten().tolist(),
-        torch.as_tensor(other).flatten().tolist(),
+        torch.as_tensor(one, dtype=torch.float64).flatten().tolist(),
+        torch.as_tensor(other, dtype=torch.float64).flatten().tolist(),
         strict=True,
     )
     squares = [(a - b) ** 2 for a, b in flat]
