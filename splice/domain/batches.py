@@ -89,8 +89,8 @@ def draw_pairs(
 
 def draw_captioned(
     store: PictureStore, kept: Sequence[int], seed: int, step: int, places: Sequence[int]
-) -> tuple[Float[Tensor, "batch 3 side side"], list[str]]:
-    """Views of pictures with a caption of each, to learn reading from.
+) -> tuple[list[int], list[str]]:
+    """Pictures by their indices, and a caption of each, to learn reading from.
 
     Args:
         store: of the pictures.
@@ -99,13 +99,13 @@ def draw_captioned(
         step: from 0.
         places: in the joint batch.
     """
-    views, captions = [], []
+    indices, captions = [], []
     for place in places:
         random = generator_of(seed, READING, step, place)
         index = kept[int(torch.randint(len(kept), (), generator=random))]
-        views.append(store.view(index, random))
+        indices.append(index)
         captions.append(_two(store.pictures[index].captions, random)[0])
-    return torch.stack(views), captions
+    return indices, captions
 
 
 def _another(neighbours: Neighbours, index: int, random: torch.Generator) -> int:
@@ -118,5 +118,5 @@ def _two(captions: Sequence[str], random: torch.Generator) -> tuple[str | None, 
     """Two captions, different where there are several; None where there is none."""
     if not captions:
         return None, None
-    order = torch.randperm(len(captions), generator=random).tolist()
+    order: list[int] = torch.randperm(len(captions), generator=random).tolist()
     return captions[order[0]], captions[order[1 % len(order)]]

@@ -70,6 +70,9 @@ class DomainSettings(Section):
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="of the matrix products while learning"
+    )
     held_out: int = Field(
         default=0, ge=0, description="pictures that are not learnt from; previews show them"
     )
@@ -87,7 +90,7 @@ class DomainSettings(Section):
         default=2_000_000, ge=10_000, le=1_000_000_000, description="that the network has, about"
     )
     rank: int = Field(default=256, ge=1, le=4096, description="of the layer bilinear")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="step size of Adam")
+    learning_rate: float = Field(default=2e-3, gt=0, le=1, description="step size of Adam")
     warm_up: int = Field(default=100, ge=0, description="steps until the full step size")
     average: float = Field(
         default=0.995, ge=0, lt=1, description="share of the past in the averaged weights"

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
+from splice.backbones.precision import autocast_of, precision_of
 from splice.domain.batches import USUAL, Pairs, draw_captioned, draw_pairs
 from splice.domain.condition import Condition, together
 from splice.domain.contrast import siamese_contrast
@@ -29,6 +30,7 @@ from splice.domain.objective import (
     weighted,
 )
 from splice.domain.parallel import World, averaged, averaging
+from splice.domain.sights import Sights
 from splice.domain.store import PictureStore
 from splice.errors import RunError
 from splice.method.failures import FailedSteps, Outcome
@@ -49,6 +51,7 @@ class DomainTraining:
         first: steps of learning to read.
         total: steps of the whole run.
         model: what is learnt; its network has the weights of the last step.
+        vit: the frozen transformer, in the precision of the run.
         learner: its weights, their average and its optimiser.
     """
 
@@ -72,9 +75,11 @@ class DomainTraining:
         Raises:
             InputError: the batch cannot be shared evenly.
         """
-        self.store, self.neighbours, self.model, self.vit = store, neighbours, model, vit
+        self.store, self.neighbours, self.model = store, neighbours, model
         self.settings, self.world = model.settings, world
         self.device = next(model.network.parameters()).device
+        self._full_vit = vit
+        self._compute_in(precision_of(self.settings.precision, self.device))
         self._places = world.share(self.settings.batch)
         reading = self.settings.condition == "text"
         self.first = self.settings.text.steps if reading else 0
@@ -113,7 +118,8 @@ class DomainTraining:
                 )
             said = averaged({name: value.detach() for name, value in losses.items()}, self.world)
             seconds = time.perf_counter() - begun
-            yield Step(self.step, self.total, said, seconds, learnt, "float32")
+            precision = str(self.dtype).removeprefix("torch.")
+            yield Step(self.step, self.total, said, seconds, learnt, precision)
 
     def _learn(self, total: Float[Tensor, ""]) -> Tensor:
         settings = self.settings
@@ -131,9 +137,8 @@ class DomainTraining:
         reader = self.model.reader
         assert reader is not None
         kept, seed = self.neighbours.kept.tolist(), self.settings.seed
-        views, captions = draw_captioned(self.store, kept, seed, self.step, self._reading_places)
-        with torch.no_grad():
-            seen = self._see(views.to(self.device))
+        indices, captions = draw_captioned(self.store, kept, seed, self.step, self._reading_places)
+        seen = self._sights[indices]
         terms = reader.losses(reader.read(captions), captions, seen, self.world)
         # At this stage all levels are learnt, whatever counts later.
         return weighted(terms, dict.fromkeys(terms, 1.0))
@@ -152,7 +157,8 @@ class DomainTraining:
         if contrasted:
             images.append(pairs.structure)
             conditions.append(self._condition(pairs.others, pairs.other_captions))
-        painted = self._painter(torch.cat(images), together(conditions))
+        with autocast_of(self.device, self.dtype):
+            painted = self._painter(torch.cat(images), together(conditions)).float()
         looked = self._see(painted)
         output, itself = looked[:count], looked[count : 2 * count]
         usual = self.usual()
@@ -198,6 +204,10 @@ class DomainTraining:
             )
         return self._usual
 
+    def _compute_in(self, dtype: torch.dtype) -> None:
+        self.dtype, self.vit = dtype, self._full_vit.at_precision(dtype)
+        self._sights = Sights(self.store, self.vit, self.settings.seen)
+
     def _drawn(self, step: int, places: range | None = None, use: int = 0) -> Pairs:
         places = self._places if places is None else places
         drawn = draw_pairs(self.store, self.neighbours, self.settings.seed, step, places, use)
@@ -230,6 +240,7 @@ class DomainTraining:
         return {
             "step": self.step,
             "failed_in_a_row": self._failed.in_a_row,
+            "precision": str(self.dtype).removeprefix("torch."),
             "usual cls": usual.cls,
             "usual similarity": usual.similarity,
             "usual keys": usual.keys,
@@ -243,6 +254,8 @@ class DomainTraining:
             KeyError, RuntimeError: it is not the state of such a run.
         """
         self.learner.restore(state)
+        # What `auto` finds may be another precision at another time.
+        self._compute_in(getattr(torch, state["precision"]))
         self.step, self._failed = int(state["step"]), FailedSteps(self.device)
         self._failed.in_a_row = int(state["failed_in_a_row"])
         names = ("usual cls", "usual similarity", "usual keys")

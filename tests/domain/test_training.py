@@ -18,6 +18,7 @@ import torch
 from splice.domain.batches import draw_captioned, draw_pairs
 from splice.domain.learner import factor_at
 from splice.domain.parallel import World
+from splice.domain.sights import Sights
 from splice.domain.training import DomainTraining
 from splice.errors import InputError
 
@@ -61,13 +62,24 @@ def test_captions_are_those_of_the_pictures_that_are_drawn(small):
         if same:
             assert pairs.captions[index] != pairs.other_captions[index]
     assert 0 < int(pairs.same.sum()) < 12
-    views, captions = draw_captioned(store, [1, 2], 3, 0, range(6))
-    for view, caption in zip(views, captions, strict=True):
-        index = of_caption[caption]
-        assert index in (1, 2)
-        # A crop of at least 95 % has nearly the colours of its picture.
-        colour, whole = view.mean((1, 2)), store[index].mean((1, 2))
-        assert (colour - whole).abs().max() < 0.05
+    indices, captions = draw_captioned(store, [1, 2], 3, 0, range(12))
+    assert set(indices) == {1, 2}
+    assert [of_caption[caption] for caption in captions] == indices
+    for index in (1, 2):  # not always the same of its three
+        assert len({text for text in captions if of_caption[text] == index}) > 1
+
+
+def test_what_is_seen_in_a_picture_does_not_depend_on_the_others(small):
+    _, store = small_domain.model(small.folder)
+    vit = tiny.frozen()
+    sights = Sights(store, vit, tiny.SIDE)
+    seen = sights[[3, 0, 3]]
+    forgetful = Sights(store, vit, tiny.SIDE, kept_bytes=0)[[3]]
+    for row, index in enumerate((3, 0, 3)):
+        features = vit(store.middle(index)[None], cls=[4], tokens=[4], short_side=tiny.SIDE)
+        assert torch.equal(seen.tokens[row], features.tokens[4][0])
+        assert torch.equal(seen.cls[0][row], features.cls[4][0])
+    assert torch.equal(forgetful.tokens[0], seen.tokens[0])
 
 
 def test_the_step_size_rises_stays_and_falls():
@@ -80,13 +92,12 @@ def test_the_step_size_rises_stays_and_falls():
 
 @pytest.mark.slow
 def test_a_network_learns_to_paint_pictures_as_themselves(small):
-    training = _training(
-        small, steps=50, terms__pixels=10.0, terms__appearance=0.0, terms__structure=0.0
-    )
+    alone = {"terms__appearance": 0.0, "terms__structure": 0.0, "terms__identity": 0.0}
+    training = _training(small, steps=50, learning_rate=4e-3, warm_up=0, **alone)
     with torch.no_grad():
         training.model.network.colours.weight.zero_()
     losses = [float(step.losses["pixels"]) for step in training.steps()]
-    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    assert sum(losses[-10:]) < 0.65 * sum(losses[:10])
 
 
 @pytest.mark.parametrize("condition", ["cls", "parts", "text"])

@@ -39,6 +39,7 @@ class SmallDomain:
 
 SMALL: dict[str, Any] = {
     "size": SIDE,
+    "precision": "fp32",
     "seen": 64,
     "steps": 6,
     "batch": 4,
