@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import tyro
 from command import run_command
 from conditioning_scores import HeldOutPair, draw_held_out, score_model
 from contact_sheet import contact_sheet
 
 from splice.backbones.frozen_vit import FrozenViT
+from splice.domain.model import look_of, new_network
 from splice.domain.model_file import load_model
 from splice.domain.painting import Painter
 from splice.domain.pictures import Domain, find_domain, held_out
@@ -122,6 +124,9 @@ def compare(options: Compare) -> list[Trained]:
     others = _held_out(options.folder, domain, base, captioned)
     pairs = draw_held_out(others.pictures, options.pairs, seed=0)
     scenes = read_scenes(options.folder) if (options.folder / RECORD).is_file() else {}
+    # Before hours of training, rather than after.
+    for layer in options.layers:
+        check_budget(layer, parameters_of(base.model_copy(update={"layer": layer}), vit), base)
     rows: list[Trained] = []
     shown: dict[str, list[Any]] = {}
     for layer in options.layers:
@@ -130,7 +135,6 @@ def compare(options: Compare) -> list[Trained]:
             folder = options.save / f"{layer}-{seed}"
             seconds = _train(domain, settings, folder, vit)
             row, paintings = _scored(folder, vit, others, pairs, scenes, seconds)
-            check_budget(row, base.parameters)
             rows.append(row)
             if seed == options.seeds[0]:
                 shown[layer] = [to_pil(picture) for picture in paintings[:SHOWN]]
@@ -175,15 +179,25 @@ def settings_of(options: Compare) -> DomainSettings:
     return domain_settings(changes)
 
 
-def check_budget(row: Trained, budget: int) -> None:
-    """Refuse to compare a model that has too many or too few parameters.
+def parameters_of(settings: DomainSettings, vit: FrozenViT) -> int:
+    """The parameters of the network that these settings make, without making it."""
+    text = settings.condition == "text"
+    width = settings.text.width if text else look_of(settings).width(vit)
+    with torch.device("meta"):
+        network = new_network(settings, width, torch.Generator())
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def check_budget(layer: str, parameters: int, settings: DomainSettings) -> None:
+    """Refuse to compare a layer whose network has too many or too few parameters.
 
     Raises:
         InputError: it is farther from the budget than `WITHIN`.
     """
-    if abs(row.parameters - budget) > WITHIN * budget:
+    budget = settings.parameters
+    if abs(parameters - budget) > WITHIN * budget:
         raise InputError(
-            f"a network with the layer {row.layer} has {row.parameters:,} parameters, not within "
+            f"a network with the layer {layer} has {parameters:,} parameters, not within "
             f"{WITHIN:.0%} of {budget:,}; give a larger --changes parameters=…."
         )
 

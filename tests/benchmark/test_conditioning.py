@@ -8,8 +8,11 @@ from types import ModuleType
 
 import pytest
 import small_domain
+import tiny
 
+from splice.domain.model import new_network
 from splice.domain.pictures import DomainPicture
+from splice.domain.settings import domain_settings
 from splice.errors import InputError
 
 
@@ -59,10 +62,14 @@ def test_the_table_has_means_over_seeds_and_half_of_their_range(conditioning):
 
 
 def test_a_model_off_the_budget_is_not_compared(conditioning):
-    row = conditioning.Trained("film", 0, 1051, {}, 1.0)
-    with pytest.raises(InputError, match="film has 1,051 parameters, not within 5% of 1,000"):
-        conditioning.check_budget(row, 1000)
-    conditioning.check_budget(conditioning.Trained("film", 0, 1049, {}, 1.0), 1000)
+    budget = domain_settings({"parameters": 100_000})
+    with pytest.raises(InputError, match="film has 105,100 parameters, not within 5% of 100,000"):
+        conditioning.check_budget("film", 105_100, budget)
+    conditioning.check_budget("film", 104_900, budget)
+    settings, vit = small_domain.settings(parameters=300_000), tiny.frozen()
+    made = new_network(settings, 4 * vit.width, tiny.generator())
+    count = sum(weight.numel() for weight in made.parameters())
+    assert conditioning.parameters_of(settings, vit) == count
 
 
 @pytest.mark.parametrize("change", ["layer=film", "seed=3", "steps"])
@@ -77,7 +84,7 @@ def test_what_the_comparison_chooses_cannot_be_changed(conditioning, tmp_path, c
 @pytest.mark.slow
 def test_layers_are_trained_scored_and_shown(conditioning, tmp_path, capsys):
     small = small_domain.make(tmp_path, train=6, test=12)
-    changes = {**small_domain.SMALL, "condition": "text", "parameters": 150_000, "steps": 2}
+    changes = {**small_domain.SMALL, "condition": "text", "parameters": 400_000, "steps": 2}
     changes |= {"backbone": "timm:test_vit", "weights": small.weights, "device": "cpu"}
     options = conditioning.Compare(
         small.folder,
