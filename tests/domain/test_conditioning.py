@@ -11,9 +11,9 @@ from splice.domain.condition import Condition
 from splice.domain.conditioning.bilinear import FullBilinear, bilinear_form
 from splice.domain.conditioning.concatenation import Concatenation
 from splice.domain.conditioning.film import Film
+from splice.domain.conditioning.places import normalised
 from splice.domain.conditioning.registry import LAYERS, make_conditioning
 from splice.domain.conditioning.spatial import Spatial
-from splice.domain.conditioning.starting import normalised
 from splice.errors import InputError
 
 BATCH, CHANNELS, ROWS, COLUMNS, WIDTH, WORDS, RANK = 2, 3, 4, 5, 6, 4, 7

@@ -125,6 +125,16 @@ def test_every_level_is_told_of_the_condition(name):
         assert change.abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("name", LAYERS)
+@torch.no_grad()
+def test_products_in_bfloat16_paint_nearly_the_same(name):
+    network, x = made(name), torch.rand(2, 3, 16, 16, generator=tiny.generator())
+    exact = network(x, told(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = network(x, told(2))
+    assert 0 < (rounded - exact).abs().mean() < 0.02
+
+
 @torch.no_grad()
 def test_it_starts_from_grey():
     network = DomainGenerator("film", WIDTH, channels=CHANNELS, generator=tiny.generator())

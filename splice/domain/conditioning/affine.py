@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from splice.domain.condition import Condition
-from splice.domain.conditioning.starting import Perceptron, everywhere, normalised
+from splice.domain.conditioning.places import everywhere, normalised
+from splice.domain.conditioning.starting import Perceptron
 
 
 class Affine(nn.Module):

@@ -1,11 +1,13 @@
 """`attention`: every place looks for its words."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from splice.domain.condition import Condition
-from splice.domain.conditioning.starting import draw, everywhere
+from splice.domain.conditioning.places import everywhere, placewise
+from splice.domain.conditioning.starting import draw
 
 
 class Attention(nn.Module):
@@ -32,9 +34,12 @@ class Attention(nn.Module):
         """The maps with their context."""
         words = self.to_maps(condition.words)
         weights = word_weights(maps, words, condition.present)
-        context = torch.einsum("bcyx,bcd->bdyx", weights, words)
-        whole = everywhere(self.whole(condition.sentence)).expand_as(maps)
-        return self.join(torch.cat([maps, whole, context], 1))
+        whole = self.whole(condition.sentence)
+        of_maps, of_whole, of_context = self.join.weight.chunk(3, 1)
+        # K of a mean of words is the mean of K of words, and there are fewer words than places.
+        context = placewise(weights, F.linear(words, of_context[:, :, 0, 0]).transpose(1, 2))
+        beside = everywhere(F.linear(whole, of_whole[:, :, 0, 0]))
+        return F.conv2d(maps, of_maps, self.join.bias) + beside + context
 
 
 def word_weights(
@@ -46,5 +51,5 @@ def word_weights(
 
     They sum to 1 over the words that are there; the others have 0.
     """
-    scores = torch.einsum("bdyx,bcd->bcyx", maps, words)
+    scores = placewise(maps, words)
     return scores.masked_fill(~present[:, :, None, None], float("-inf")).softmax(1)

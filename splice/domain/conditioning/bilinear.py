@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from splice.domain.condition import Condition
-from splice.domain.conditioning.starting import draw, everywhere
+from splice.domain.conditioning.places import everywhere, placewise
+from splice.domain.conditioning.starting import draw
 
 
 class Bilinear(nn.Module):
@@ -39,8 +40,10 @@ class Bilinear(nn.Module):
         self, maps: Float[Tensor, "batch channels rows columns"], condition: Condition
     ) -> Float[Tensor, "batch channels rows columns"]:
         """The maps and what the products add."""
-        products = self.of_maps(maps) * everywhere(self.of_sentence(condition.sentence))
-        return maps + self.back(products)
+        # P (U x ∘ v) = (P diag(v) U) x: a small matrix a picture, instead of `rank` maps of its size.
+        back = self.back.weight[:, :, 0, 0] * self.of_sentence(condition.sentence)[:, None]
+        matrices, constants = back @ self.of_maps.weight[:, :, 0, 0], back @ self.of_maps.bias
+        return maps + placewise(maps, matrices) + everywhere(constants)
 
 
 class FullBilinear(nn.Module):
@@ -77,5 +80,4 @@ def bilinear_form(
     # First the condition: what is left is a small matrix for each picture, applied at all places.
     matrices = weight @ F.pad(sentence, (0, 1), value=1.0).T
     matrices = matrices.permute(2, 0, 1)
-    linear, constant = matrices[:, :, :-1], matrices[:, :, -1]
-    return torch.einsum("boc,bcyx->boyx", linear, maps) + everywhere(constant)
+    return placewise(maps, matrices[:, :, :-1]) + everywhere(matrices[:, :, -1])

@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from splice.domain.condition import Condition
-from splice.domain.conditioning.starting import draw, everywhere
+from splice.domain.conditioning.places import everywhere
+from splice.domain.conditioning.starting import draw
 
 
 class Concatenation(nn.Module):

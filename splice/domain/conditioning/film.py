@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from splice.domain.condition import Condition
-from splice.domain.conditioning.starting import everywhere, linear
+from splice.domain.conditioning.places import everywhere
+from splice.domain.conditioning.starting import linear
 
 
 class Film(nn.Module):

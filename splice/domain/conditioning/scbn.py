@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from splice.domain.condition import Condition
 from splice.domain.conditioning.attention import word_weights
-from splice.domain.conditioning.starting import Perceptron, draw, everywhere, normalised
+from splice.domain.conditioning.places import everywhere, normalised, placewise
+from splice.domain.conditioning.starting import Perceptron, draw
 
 
 class SemanticNormalisation(nn.Module):
@@ -51,7 +52,7 @@ class SemanticNormalisation(nn.Module):
         weights = word_weights(x, words, condition.present)
         # A of a mean of words is the mean of A of words, and there are fewer words than places.
         scale, shift = (
-            everywhere(whole(sentence)) + torch.einsum("btyx,btc->bcyx", weights, of_words(words))
+            everywhere(whole(sentence)) + placewise(weights, of_words(words).transpose(1, 2))
             for whole, of_words in ((self.scale, self.word_scale), (self.shift, self.word_shift))
         )
         return scale * x + shift

@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 
 @torch.no_grad()
@@ -62,20 +61,3 @@ def linear(width: int, outputs: int, *, around: float, generator: torch.Generato
     draw(made, generator)
     nn.init.constant_(made.bias, around)
     return made
-
-
-def everywhere(numbers: Float[Tensor, "batch channels"]) -> Float[Tensor, "batch channels 1 1"]:
-    """Numbers of each picture, as maps that are the same in all places."""
-    return numbers[:, :, None, None]
-
-
-def normalised(
-    maps: Float[Tensor, "batch channels rows columns"],
-) -> Float[Tensor, "batch channels rows columns"]:
-    """Each map of each picture less its mean, over its deviation (instance norm without an affine).
-
-    For a batch of one picture it is the batch norm of the papers. Unlike batch norm it gives a picture
-    the same result in every batch, on every number of machines, and when only one is painted.
-    """
-    variance, mean = torch.var_mean(maps, (2, 3), correction=0, keepdim=True)
-    return (maps - mean) * torch.rsqrt(variance + 1e-5)
