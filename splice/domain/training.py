@@ -34,6 +34,7 @@ from splice.domain.sights import Sights
 from splice.domain.store import PictureStore
 from splice.errors import RunError
 from splice.method.failures import FailedSteps, Outcome
+from splice.method.sparing import is_out_of_memory
 from splice.method.transfer import Step
 
 FAILURES = 10
@@ -101,14 +102,12 @@ class DomainTraining:
         """Runs until all steps are done, and yields a record after each.
 
         Raises:
-            RunError: ten steps in a row had a loss or gradient that is not finite.
+            RunError: ten steps in a row had a gradient that is not finite, or memory ran out.
             InputError: a picture cannot be read any more.
         """
         while self.step < self.total:
             begun = time.perf_counter()
-            reads = self.step < self.first
-            losses = self._reading() if reads else self._painting(self.step - self.first)
-            learnt = Outcome.of(self._learn(losses["total"]))
+            losses, learnt = self._next()
             self.step += 1
             self._failed.add(learnt)
             if self._failed.in_a_row >= FAILURES:
@@ -120,6 +119,20 @@ class DomainTraining:
             seconds = time.perf_counter() - begun
             precision = str(self.dtype).removeprefix("torch.")
             yield Step(self.step, self.total, said, seconds, learnt, precision)
+
+    def _next(self) -> tuple[dict[str, Float[Tensor, ""]], Outcome]:
+        """The terms of the next step, and whether anything was learnt from them."""
+        try:
+            reads = self.step < self.first
+            losses = self._reading() if reads else self._painting(self.step - self.first)
+            return losses, Outcome.of(self._learn(losses["total"]))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise RunError(
+                f"memory ran out on {self.device} with --batch {self.settings.batch} and --size "
+                f"{self.settings.size}; a smaller one of them takes less."
+            ) from error
 
     def _learn(self, total: Float[Tensor, ""]) -> Tensor:
         settings = self.settings
