@@ -184,7 +184,7 @@ class DomainRun:
         mine = pictures[self.world.rank :: self.world.size]
         total = len(mine)
         looking(0, total)
-        tokens = cls_of(mine, self.vit, lambda done: looking(done, total))
+        tokens = cls_of(mine, self.vit, self.settings.seen, lambda done: looking(done, total))
         cls = torch.stack(collected(list(tokens), self.world))
         found = find_neighbours(cls, self.settings.neighbours, self.settings.outliers)
         index = torch.tensor(learnt)

@@ -16,9 +16,6 @@ from splice.pictures.images import read_image
 KEPT_BYTES = 2_000_000_000
 """Of pictures in memory; the rest are read again whenever they are drawn."""
 
-CLS_SIDE = 224
-"""Short side, in pixels, at which pictures are seen to find their neighbours."""
-
 
 class PictureStore:
     """Pictures at a short side, with 8 bits, in memory as far as there is room.
@@ -90,13 +87,15 @@ def squared(
 def cls_of(
     pictures: Sequence[DomainPicture],
     vit: FrozenViT,
+    side: int,
     seen: Callable[[int], object] = lambda count: None,
 ) -> Float[Tensor, "pictures width"]:
-    """The deepest [CLS] token of each whole picture, at a short side of `CLS_SIDE`, on the CPU.
+    """The deepest [CLS] token of each whole picture, on the CPU.
 
     Args:
         pictures: to look at.
         vit: that looks.
+        side: short side, in pixels, at which it looks.
         seen: is told how many have been looked at.
 
     Raises:
@@ -105,8 +104,8 @@ def cls_of(
     device = next(vit.parameters()).device
     tokens = []
     for number, picture in enumerate(pictures, 1):
-        image = read_image(picture.file, short_side=CLS_SIDE)[None].to(device)
-        tokens.append(vit(image, cls=[vit.blocks], short_side=CLS_SIDE).cls[vit.blocks].cpu())
+        image = read_image(picture.file, short_side=side)[None].to(device)
+        tokens.append(vit(image, cls=[vit.blocks], short_side=side).cls[vit.blocks].cpu())
         seen(number)
     if not tokens:
         return torch.zeros(0, vit.width)
