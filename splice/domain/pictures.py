@@ -86,7 +86,8 @@ def find_domain(
         name = file.relative_to(root).as_posix()
         try:
             check_picture(file)
-            written = _lines(file.with_suffix(".txt")) or texts.of(file)
+            beside = () if captions else _lines(file.with_suffix(".txt"))
+            written = beside or texts.of(file)
         except SpliceError as error:
             problems.append(str(error))
             continue

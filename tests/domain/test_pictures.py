@@ -112,8 +112,10 @@ def test_captions_lie_beside_pictures_or_where_they_are_said_to(tmp_path):
     _text(tmp_path / "photos" / "a.txt", "  beside   the picture ", "", "twice")
     _text(tmp_path / "said" / "a.txt", "elsewhere")
     _text(tmp_path / "said" / "b.txt", "of b")
+    domain = find_domain(tmp_path / "photos")
+    assert [p.captions for p in domain.pictures] == [("beside the picture", "twice"), (), ()]
     domain = find_domain(tmp_path / "photos", captions=tmp_path / "said", captioned=True)
-    assert [p.captions for p in domain.pictures] == [("beside the picture", "twice"), ("of b",)]
+    assert [p.captions for p in domain.pictures] == [("elsewhere",), ("of b",)]
     assert len(domain.problems) == 1
     assert "c.png has no captions" in domain.problems[0]
 
