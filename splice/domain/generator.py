@@ -156,7 +156,7 @@ def channels_for_budget(
 ) -> tuple[int, ...]:
     """Widths of the levels with which the generator has about so many parameters.
 
-    All levels are scaled alike, from `base`, to even numbers. The count is within 3 % of a budget of a
+    All levels are scaled alike, from `base`, to even numbers. The count is within 4 % of a budget of a
     million or more.
 
     Args:
