@@ -111,7 +111,7 @@ def new_model(
         standard: of conditions made of pictures, where it is known already.
 
     Raises:
-        InputError: captions without words.
+        InputError: captions without words, or fewer parameters than any network has.
     """
     random = torch.Generator().manual_seed(settings.seed)
     reader = None
@@ -129,8 +129,19 @@ def new_model(
 
 
 def new_network(settings: DomainSettings, width: int, random: torch.Generator) -> DomainGenerator:
-    """The network of these settings, for conditions of a width, with random weights."""
-    channels = channels_for_budget(settings.layer, width, settings.parameters, rank=settings.rank)
+    """The network of these settings, for conditions of a width, with random weights.
+
+    Raises:
+        InputError: not even the narrowest network has so few parameters.
+    """
+    try:
+        channels = channels_for_budget(
+            settings.layer, width, settings.parameters, rank=settings.rank
+        )
+    except InputError as error:
+        raise InputError(
+            f"--parameters {settings.parameters} or --rank {settings.rank}: {error}"
+        ) from None
     return DomainGenerator(
         settings.layer, width, channels=channels, rank=settings.rank, generator=random
     )

@@ -84,7 +84,7 @@ def averaging(network: nn.Module, world: World, device: torch.device) -> nn.Modu
     from torch.nn.parallel import DistributedDataParallel
 
     places = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(network, device_ids=places, broadcast_buffers=False)
+    return DistributedDataParallel(network, device_ids=places)
 
 
 def average_gradients(weights: Sequence[nn.Parameter], world: World) -> None:

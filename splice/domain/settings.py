@@ -40,7 +40,9 @@ class Terms(Section):
 class TextSettings(Section):
     """How captions are understood."""
 
-    width: int = Field(default=128, ge=8, le=1024, description="of sentences and words")
+    width: int = Field(
+        default=128, ge=8, le=1024, multiple_of=2, description="of sentences and words"
+    )
     steps: int = Field(
         default=600, ge=0, le=1_000_000, description="of learning to read, before painting begins"
     )
@@ -89,7 +91,9 @@ class DomainSettings(Section):
     parameters: int = Field(
         default=2_000_000, ge=10_000, le=1_000_000_000, description="that the network has, about"
     )
-    rank: int = Field(default=256, ge=1, le=4096, description="of the layer bilinear")
+    rank: int = Field(
+        default=256, ge=1, le=4096, description="numbers that layers keep of the condition"
+    )
     learning_rate: float = Field(default=2e-3, gt=0, le=1, description="step size of Adam")
     warm_up: int = Field(default=100, ge=0, description="steps until the full step size")
     average: float = Field(

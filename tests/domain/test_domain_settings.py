@@ -47,6 +47,7 @@ def test_every_setting_has_a_path_and_says_what_it_means():
         ({"batch": "1"}, "--batch cannot be 1: it should be greater than or equal to 2"),
         ({"terms.contrast": "-1"}, "--terms.contrast cannot be -1"),
         ({"learning_rate": "fast"}, "--learning-rate cannot be fast: it should be a valid number"),
+        ({"text.width": 17}, "--text.width cannot be 17: it should be a multiple of 2"),
         ({"size": 32, "seen": 224}, "--seen should be at most four times the size, 128"),
     ],
 )

@@ -40,6 +40,11 @@ def test_a_model_read_back_paints_the_same(scenes, condition, layer, tmp_path):
     assert to_bytes(again) == to_bytes(model)
 
 
+def test_a_budget_that_no_network_meets_is_refused(scenes):
+    with pytest.raises(InputError, match=r"--parameters 10000 or --rank 256: .* has at least"):
+        small_domain.model(scenes, layer="spatial", parameters=10_000, rank=256)
+
+
 def test_every_damaged_byte_is_found(scenes, tmp_path):
     model, _ = small_domain.model(scenes)
     data = to_bytes(model)
