@@ -17,6 +17,7 @@ FLOORS = (
     "visualize",
     "running",
     "inversion",
+    "domain",
     "batch",
     "report",
     "benchmark",

@@ -21,6 +21,8 @@ COMMANDS = {
     "transfer": "paint one picture with the look of another",
     "studio": "the same on a page in the browser",
     "batch": "the same for many pairs",
+    "train": "learn to paint a whole domain of pictures with one network",
+    "paint": "paint pictures with such a network, in one pass each",
     "evaluate": "score outputs, alone or against others",
     "report": "a gallery of outputs as one HTML page",
     "features": "show what the backbone sees: PCA, similarity, attention",

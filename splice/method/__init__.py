@@ -8,9 +8,12 @@ picture in the look of the second. In reading order: `semantics`, `correspondenc
 MODULES = (
     "adam",
     "appearances",
+    "clusters",
+    "failures",
     "generator",
     "objective",
     "settings",
+    "slopes",
     "sparing",
     "transfer",
     "views",

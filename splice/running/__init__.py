@@ -9,6 +9,7 @@ MODULES = (
     "device",
     "durations",
     "inputs",
+    "loss_table",
     "memory",
     "one_pair",
     "outcome",

@@ -31,7 +31,7 @@ def write_mask(strokes: str, file: Path) -> Path | None:
     Raises:
         InputError: it is not such a picture.
     """
-    alpha = _opacity(strokes).point(lambda level: 255 if level > 127 else 0)
+    alpha = _opacity(strokes).point([0] * 128 + [255] * 128)
     if alpha.getbbox() is None:
         return None
     alpha.save(file, "PNG")

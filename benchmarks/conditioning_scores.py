@@ -1,0 +1,152 @@
+"""How well a model of a domain paints pictures that it has not learnt from, in numbers."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from splice.backbones.frozen_vit import FrozenViT
+from splice.domain.condition import Condition
+from splice.domain.objective import see
+from splice.domain.painting import Painter
+from splice.domain.pictures import Domain, DomainPicture
+from splice.domain.scene_scores import count_scenes
+from splice.domain.scenes import Scene
+from splice.domain.text import words_of
+from splice.errors import InputError
+from splice.pictures.images import read_image
+from splice.scores.metrics import Judge
+
+SCORES = ("self_sim", "dino_i", "texture", "colour")
+"""Of the scores of `splice evaluate`, those that are compared."""
+
+CAPTIONS = 10
+"""Among which a painting's own is to be found."""
+
+
+@dataclass(frozen=True)
+class HeldOutPair:
+    """A pair of pictures that no model has learnt from, by their places in the domain's part.
+
+    Attributes:
+        structure: place of the structure image.
+        appearance: place of the appearance image.
+        distractors: places of pictures whose captions say something else than the appearance's.
+    """
+
+    structure: int
+    appearance: int
+    distractors: tuple[int, ...] = ()
+
+
+def draw_held_out(pictures: Sequence[DomainPicture], count: int, seed: int) -> list[HeldOutPair]:
+    """Pairs at random, each structure image once as long as there are enough.
+
+    Args:
+        pictures: that no model has learnt from, at least two.
+        count: of pairs.
+        seed: of the drawing.
+
+    Raises:
+        InputError: fewer than two pictures.
+    """
+    if len(pictures) < 2:
+        raise InputError(
+            "held-out pairs need two pictures that are not learnt from; hold more out."
+        )
+    random = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(pictures), generator=random).tolist()
+    said = [_said(picture) for picture in pictures]
+    pairs = []
+    for number in range(count):
+        structure = order[number % len(order)]
+        others = [place for place in order if place != structure]
+        appearance = others[int(torch.randint(len(others), (), generator=random))]
+        apart = [place for place in order if said[place] != said[appearance]]
+        chosen = torch.randperm(len(apart), generator=random)[: CAPTIONS - 1].tolist()
+        distractors = tuple(apart[place] for place in chosen) if said[appearance] else ()
+        pairs.append(HeldOutPair(structure, appearance, distractors))
+    return pairs
+
+
+def score_model(
+    painter: Painter,
+    vit: FrozenViT,
+    domain: Domain,
+    pairs: Sequence[HeldOutPair],
+    scenes: Mapping[str, Scene],
+) -> tuple[dict[str, float], list[Float[Tensor, "3 height width"]]]:
+    """The means of the scores over pairs, and the paintings.
+
+    Beside the scores: `seconds` a picture (the median, reading and looking left out), for captions
+    `r_precision` (how often the own caption is the first of ten), and for a domain of scenes the
+    shares `asked_colour`, `asked_pattern` and the `overlap` of places.
+
+    Args:
+        painter: to score.
+        vit: that judges.
+        domain: of which the pairs are.
+        pairs: to paint.
+        scenes: what the pictures show, by name, where it is known.
+    """
+    paintings: list[Tensor] = []
+    sums, seconds, found = dict.fromkeys(SCORES, 0.0), [], []
+    for pair in pairs:
+        structure, appearance = (
+            read_image(domain.pictures[place].file, short_side=painter.model.settings.size)
+            for place in (pair.structure, pair.appearance)
+        )
+        condition = condition_of(painter, domain.pictures[pair.appearance])
+        begun = time.perf_counter()
+        painted = painter.paint(structure, condition)
+        seconds.append(time.perf_counter() - begun)
+        paintings.append(painted)
+        scores = vars(Judge(vit, structure, appearance)(painted))
+        sums = {name: total + scores[name] for name, total in sums.items()}
+        if pair.distractors and painter.model.reader is not None:
+            found.append(_is_found(painter, vit, painted, domain, pair))
+    result = {name: total / len(pairs) for name, total in sums.items()}
+    result["seconds"] = sorted(seconds)[len(seconds) // 2]
+    if found:
+        result["r_precision"] = sum(found) / len(found)
+    shown = [
+        [scenes.get(domain.pictures[place].name) for place in (pair.structure, pair.appearance)]
+        for pair in pairs
+    ]
+    if all(scene is not None for both in shown for scene in both):
+        counted = count_scenes(
+            paintings,
+            [both[0] for both in shown if both[0]],
+            [both[1] for both in shown if both[1]],
+        )
+        result["asked_colour"], result["asked_pattern"] = counted.colour, counted.pattern
+        result["overlap"] = counted.overlap
+    return result, paintings
+
+
+def condition_of(painter: Painter, picture: DomainPicture) -> Condition:
+    """What a model is told of an appearance picture: itself, or the first of its captions."""
+    if painter.model.reader is None:
+        return painter.look(picture.file)
+    with torch.no_grad():
+        return painter.model.read(picture.captions[:1])
+
+
+def _is_found(
+    painter: Painter, vit: FrozenViT, painted: Tensor, domain: Domain, pair: HeldOutPair
+) -> bool:
+    """Whether the own caption fits a painting better than those of the distractors."""
+    reader = painter.model.reader
+    assert reader is not None
+    places = (pair.appearance, *pair.distractors)
+    captions = [domain.pictures[place].captions[0] for place in places]
+    with torch.no_grad():
+        seen = see(painted[None].to(painter.device), vit, [vit.blocks], painter.model.settings.seen)
+        return int(reader.ranks(captions, seen)[:, 0].argmax()) == 0
+
+
+def _said(picture: DomainPicture) -> tuple[str, ...]:
+    return tuple(sorted(words_of(picture.captions[0]))) if picture.captions else ()

@@ -1,0 +1,112 @@
+"""The batched terms, against the formulas of the paper written out pair by pair in float64."""
+
+import torch
+from tiny import frozen, generator, picture, rotary
+
+from splice.domain.objective import (
+    Seen,
+    Usual,
+    distances,
+    paper_terms,
+    pixel_term,
+    see,
+    weighted,
+)
+
+
+def _seen(seed: int, batch: int = 3) -> Seen:
+    random = generator(seed)
+
+    def draw(*shape: int):
+        return torch.randn(*shape, generator=random, dtype=torch.float64)
+
+    return Seen((draw(batch, 6), draw(batch, 6)), draw(batch, 5, 6), draw(batch, 4, 6))
+
+
+def _similarity(keys) -> list[list[float]]:
+    unit = [key / key.norm() for key in keys]
+    return [[float(a @ b) for b in unit] for a in unit]
+
+
+def _apart(one, other) -> float:
+    flat = zip(
+        torch.as_tensor(one, dtype=torch.float64).flatten().tolist(),
+        torch.as_tensor(other, dtype=torch.float64).flatten().tolist(),
+        strict=True,
+    )
+    squares = [(a - b) ** 2 for a, b in flat]
+    return sum(squares) / len(squares)
+
+
+def test_terms_are_those_of_the_paper_over_the_distance_of_the_pair():
+    output, itself, structure, appearance = (_seen(seed) for seed in range(4))
+    # So little is usual that every pair is measured by itself.
+    usual = Usual(torch.full((2,), 1e-9), torch.tensor(1e-9), torch.tensor(1e-9))
+    usual = Usual(*(each.double() for each in (usual.cls, usual.similarity, usual.keys)))
+    found = paper_terms(output, itself, structure, appearance, usual)
+    look, shape, same = [], [], []
+    for pair in range(3):
+        for block in range(2):
+            o, s, t = (each.cls[block][pair] for each in (output, structure, appearance))
+            look.append(_apart(o, t) / _apart(s, t))
+        similar = [_similarity(each.keys[pair]) for each in (output, structure, appearance)]
+        shape.append(_apart(similar[0], similar[1]) / _apart(similar[2], similar[1]))
+        i, s, t = (each.keys[pair] for each in (itself, structure, appearance))
+        same.append(_apart(i, t) / _apart(s, t))
+    expected = {"appearance": look, "structure": shape, "identity": same}
+    for name, values in expected.items():
+        assert abs(float(found[name]) - sum(values) / len(values)) < 1e-9, name
+
+
+def test_a_pair_that_is_nearly_alike_is_measured_by_half_of_what_is_usual():
+    output, structure = _seen(0), _seen(1)
+    far = distances(output, structure)
+    usual = Usual.of(far)
+    found = paper_terms(output, structure, structure, structure, usual)
+    expected = (far.cls / (0.5 * usual.cls[:, None])).mean()
+    assert torch.allclose(found["appearance"], expected)
+    assert torch.allclose(found["structure"], (far.similarity / (0.5 * usual.similarity)).mean())
+    assert found["identity"] == 0
+
+
+def test_what_is_usual_is_the_median():
+    far = distances(_seen(0, 5), _seen(1, 5))
+    usual = Usual.of(far)
+    assert torch.equal(usual.cls, far.cls.sort(1).values[:, 2])
+    assert torch.equal(usual.similarity, far.similarity.sort().values[2])
+
+
+def test_a_structure_image_unchanged_has_won_nothing_and_lost_nothing():
+    structure, appearance = _seen(0), _seen(1)
+    usual = Usual.of(distances(structure, appearance))
+    tiny = Usual(usual.cls * 1e-9, usual.similarity * 1e-9, usual.keys * 1e-9)
+    found = paper_terms(structure, structure, structure, appearance, tiny)
+    assert abs(float(found["appearance"]) - 1) < 1e-12
+    assert found["structure"] == 0
+    assert abs(float(found["identity"]) - 1) < 1e-12
+
+
+def test_a_batch_is_seen_as_its_pictures_one_by_one():
+    for vit in (frozen(), frozen(rotary())):
+        images = torch.stack([picture(60, 60, seed) for seed in range(3)])
+        together = see(images, vit, [2, 4], 56)
+        for index in range(3):
+            alone = see(images[index : index + 1], vit, [2, 4], 56)
+            features = vit(
+                images[index : index + 1], cls=[2, 4], keys=[4], tokens=[4], short_side=56
+            )
+            for block, cls in zip((2, 4), alone.cls, strict=True):
+                assert torch.equal(cls, features.cls[block])
+            assert torch.equal(alone.keys, features.keys[4])
+            assert torch.equal(alone.tokens, features.tokens[4])
+            cut = together[index : index + 1]
+            assert torch.allclose(cut.cls[1], alone.cls[1], atol=1e-5)
+            assert torch.allclose(cut.keys, alone.keys, atol=1e-5)
+
+
+def test_pixels_and_weights():
+    a, b = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.25)
+    assert pixel_term(a, b) == 0.25
+    terms = {"one": torch.tensor(2.0), "other": torch.tensor(5.0), "absent": torch.tensor(7.0)}
+    found = weighted(terms, {"one": 3.0, "other": 0.5, "absent": 0.0})
+    assert found == {"one": 6.0, "other": 2.5, "total": 8.5}
