@@ -16,7 +16,8 @@ from typing import Any
 
 from splice.errors import InputError, SpliceError
 from splice.pictures.images import check_picture
-from splice.pictures.pairs.folders import PICTURE_SUFFIXES, SPLITS
+from splice.pictures.formats import PICTURE_SUFFIXES
+from splice.pictures.pairs.folders import SPLITS
 
 TEXT_FOLDERS = ("text", "text_c10")
 """Where captions lie that are not beside their pictures."""

@@ -92,7 +92,10 @@ class DomainSettings(Section):
         default=2_000_000, ge=10_000, le=1_000_000_000, description="that the network has, about"
     )
     rank: int = Field(
-        default=256, ge=1, le=4096, description="numbers that layers keep of the condition"
+        default=256,
+        ge=0,
+        le=4096,
+        description="numbers that layers keep of the condition; 0 for all, in bilinear",
     )
     learning_rate: float = Field(default=2e-3, gt=0, le=1, description="step size of Adam")
     warm_up: int = Field(default=100, ge=0, description="steps until the full step size")

@@ -34,6 +34,15 @@ and after which it ends."""
 T = TypeVar("T")
 
 
+def no_picture() -> Float[Tensor, "3 rows columns"]:
+    """What a step gives that paints no pair.
+
+    Raises:
+        RunError: always.
+    """
+    raise RunError("this step paints no pair, so there is no picture so far.")
+
+
 @dataclass(frozen=True)
 class Step:
     """What a watcher learns of one step.
@@ -47,7 +56,8 @@ class Step:
         learnt: whether loss and gradients were finite; if not, nothing was learnt.
         precision: of the matrix products: "float32", "bfloat16" or "float16".
         output: gives the picture so far, at the size of the structure image, in [0, 1]; to be called
-            before the next step, if at all, as painting takes about as long as one.
+            before the next step, if at all, as painting takes about as long as one. Where no pair is
+            painted, it raises `RunError`.
         note: what has changed in the way that the run works, in a sentence, when it has.
     """
 
@@ -57,7 +67,7 @@ class Step:
     seconds: float
     learnt: Outcome
     precision: str
-    output: Callable[[], Float[Tensor, "3 rows columns"]]
+    output: Callable[[], Float[Tensor, "3 rows columns"]] = no_picture
     note: str = ""
 
     @property
