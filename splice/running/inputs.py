@@ -169,6 +169,8 @@ def recorded_sums(record: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         KeyError, TypeError: it is not such a record.
     """
+    if "sources" in record:  # what a picture says of itself
+        return {what: source["sha256"] for what, source in record["sources"].items()}
     roles = {"structure": record["structure"], "appearance": record["appearance"]}
     more = record.get("more_appearances", [])
     roles |= {f"appearance {number}": entry for number, entry in enumerate(more, 2)}

@@ -89,8 +89,8 @@ def test_tone_maps_go_from_the_identity_to_the_full_ones():
         return tone_maps(STRUCTURE[None], looks, method.semantics, parts, 3.0, strength)
 
     identity = torch.tensor([1.0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0])[None, :, None, None]
-    torch.testing.assert_close(maps(0), identity.expand_as(maps(0)), atol=1e-4, rtol=0)
-    between = 0.3 * maps(1) + 0.7 * identity
+    torch.testing.assert_close(maps(0.0), identity.expand_as(maps(0.0)), atol=1e-4, rtol=0)
+    between = 0.3 * maps(1.0) + 0.7 * identity
     torch.testing.assert_close(maps(0.3), between, atol=1e-4, rtol=0)
 
 
@@ -102,8 +102,8 @@ def test_palettes_lie_on_the_way_between_sorted_colours():
         given = STRUCTURE[None], looks, method.semantics, 0.7, tiny.generator(), strength
         return find_palettes(*given).wanted
 
-    torch.testing.assert_close(wanted(0.25), 0.75 * wanted(0) + 0.25 * wanted(1))
-    assert (wanted(0) - wanted(1)).abs().mean() > 0.01
+    torch.testing.assert_close(wanted(0.25), 0.75 * wanted(0.0) + 0.25 * wanted(1.0))
+    assert (wanted(0.0) - wanted(1.0)).abs().mean() > 0.01
 
 
 def test_addresses_go_from_the_structure_image_s_own_to_the_lent_ones():
@@ -142,7 +142,7 @@ def test_what_the_generator_cannot_paint_is_given_back():
 def test_the_stronger_the_farther_from_the_structure_image(steps):
     """In mean colours of parts, and nearer to the full transfer."""
     changes = {"steps": steps, "painted": 40}
-    pictures = [painted(strength, **changes) for strength in (0, 0.3, 0.6, 1)]
+    pictures = [painted(strength, **changes) for strength in (0.0, 0.3, 0.6, 1.0)]
 
     def apart(a: torch.Tensor, b: torch.Tensor) -> float:
         coarse = [torch.nn.functional.adaptive_avg_pool2d(x, 8) for x in (a, b)]
