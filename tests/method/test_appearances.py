@@ -187,7 +187,9 @@ def test_each_part_is_painted_from_the_look_that_has_it():
             redness = [(side[0] - side[2]).mean().item() for side in sides]
             if looks[0] is blue:
                 redness.reverse()
-            assert redness[0] > 0.1 and redness[1] < -0.1, (steps, redness)
+            # A transformer of random weights mixes both looks, more of its own in each half.
+            assert redness[0] > 0 > redness[1], (steps, redness)
+            assert redness[0] - redness[1] > 0.1, (steps, redness)
 
 
 @pytest.mark.parametrize(
