@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from splice.errors import InputError, SpliceError
-from splice.pictures.images import check_picture
 from splice.pictures.formats import PICTURE_SUFFIXES
+from splice.pictures.images import check_picture
 from splice.pictures.pairs.folders import SPLITS
 
 TEXT_FOLDERS = ("text", "text_c10")
