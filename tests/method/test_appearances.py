@@ -3,15 +3,19 @@
 import math
 
 import pytest
+import small_run
 import tiny
 import torch
+from embedded_weights import embedded_cache, embedded_wheel  # noqa: F401
 
+from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.method.appearances import Appearance, Patches, colours_in, patches_in, side_by_side
 from splice.method.correspondence import correspondence, correspondence_to_all
 from splice.method.semantics import find_semantics
-from splice.method.settings import Meaning
+from splice.method.settings import Meaning, Settings
 from splice.method.transfer import Transfer
+from splice.pictures.images import read_image
 
 STRUCTURE, APPEARANCE, OTHER = (tiny.picture(*s) for s in ((56, 70, 1), (60, 50, 2), (64, 90, 3)))
 
@@ -173,23 +177,26 @@ def test_looks_lie_side_by_side_and_count_where_there_is_one():
 
 
 @pytest.mark.slow
-def test_each_part_is_painted_from_the_look_that_has_it():
-    """The structure image in red and in blue, of which masks leave one half each."""
-    grey = STRUCTURE.mean(0)
+@pytest.mark.network
+def test_each_part_is_toned_by_the_look_that_has_it(embedded_cache, monkeypatch):  # noqa: F811
+    """A photograph in red and in blue, of which masks leave the upper half or the lower."""
+    monkeypatch.setenv("SPLICE_CACHE", str(embedded_cache))
+    sample = small_run.ROOT / "datasets" / "samples" / "mountains" / "A" / "aitzgorri.jpg"
+    photograph = read_image(sample, short_side=96)
+    grey, third = photograph.mean(0), photograph.shape[1] // 3
     red, blue = (
         torch.stack([grey * c for c in colour]) for colour in ((1, 0.2, 0.1), (0.1, 0.2, 1))
     )
-    masks = [half(56, 70), half(56, 70, left=False)]
-    for steps in (0, 30):
-        for looks in ([red, blue], [blue, red]):
-            found = painted(looks, tiny.settings(steps=steps), appearance_mask=masks)
-            sides = found[:, :, :25], found[:, :, 45:]
-            redness = [(side[0] - side[2]).mean().item() for side in sides]
-            if looks[0] is blue:
-                redness.reverse()
-            # A transformer of random weights mixes both looks, more of its own in each half.
-            assert redness[0] > 0 > redness[1], (steps, redness)
-            assert redness[0] - redness[1] > 0.1, (steps, redness)
+    upper = torch.zeros_like(grey)
+    upper[: len(grey) // 2] = 1
+    settings = Settings(steps=0, painted=64, meaning=Meaning(short_side=224))
+    for sign, looks in ((1, [red, blue]), (-1, [blue, red])):
+        masks = [upper, 1 - upper]
+        transfer = Transfer(photograph, looks, settings, FrozenViT.load(), appearance_mask=masks)
+        found = transfer.output()
+        halves = found[:, :third], found[:, -third:]
+        redness = [sign * (half[0] - half[2]).mean().item() for half in halves]
+        assert redness[0] > 0.2 and redness[1] < -0.2, redness
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SAID = "document.querySelector('#say').innerText"
 PAINT, STOP = "document.querySelector('#paint')", "document.querySelector('#stop')"
-NOTED = ("Method not implemented.", "AbortError", "upload_progress")
+NOTED = ("Method not implemented.", "AbortError", "upload_progress", "Connection errored out.")
 SEEN = "(e => !!e && e.checkVisibility())"
 
 
