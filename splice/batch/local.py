@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from splice.batch.events import Ended, Event, Retried
 from splice.batch.planning import Task
 from splice.errors import RunError
+from splice.running.environment import environment
 
 GPUS = "CUDA_VISIBLE_DEVICES"
 
@@ -71,7 +72,7 @@ def run_local(
     queue, lost = deque(tasks), Counter[str]()
     count = min(len(workers), len(tasks))
     options = (threads, count, checkpoint_every, debug)
-    crew = [_Worker.start(environment, options) for environment in workers[:count]]
+    crew = [_Worker.start(variables, options) for variables in workers[:count]]
     stopping = False
     try:
         while crew:
@@ -143,16 +144,16 @@ class _Worker:
     was_ready: bool = False
 
     @staticmethod
-    def start(environment: Mapping[str, str], options: tuple) -> "_Worker":
+    def start(variables: Mapping[str, str], options: tuple) -> "_Worker":
         # A fresh interpreter: one that is forked could not use a GPU that this process has used.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=serve, args=(theirs, *options), daemon=True)
-        with _environment(environment):
+        with environment(variables):
             process.start()
         # Theirs alone must hold the other end, or its death would go unnoticed.
         theirs.close()
-        return _Worker(environment, process, ours)
+        return _Worker(variables, process, ours)
 
     def give(self, queue: deque[Task]) -> None:
         """Hand over the next task, or let the worker go if there is none."""
@@ -242,21 +243,6 @@ def _note_signals() -> list[int]:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), handler)
     return asked
-
-
-@contextlib.contextmanager
-def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Within, processes that are started have these variables."""
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _gpus() -> list[str]:

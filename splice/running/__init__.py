@@ -8,6 +8,7 @@ MODULES = (
     "checkpoint",
     "device",
     "durations",
+    "environment",
     "inputs",
     "loss_table",
     "memory",

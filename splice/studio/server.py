@@ -1,7 +1,6 @@
 """The server of the page: on this machine alone, with one temporary folder that ends with it."""
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from splice.errors import InputError, RunError
 from splice.method.settings import Settings
+from splice.running.environment import environment
 from splice.studio.pictures import MOST_BYTES
 from splice.studio.samples import find_samples, sample_folder
 from splice.studio.turns import MOST_WAITING, Turns
@@ -72,7 +72,9 @@ def serving(
         root = stack.enter_context(temporary)
         folder = Path(root).resolve()
         # The library reads these, and the first of them not only when it is loaded.
-        stack.enter_context(_environment(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="0"))
+        stack.enter_context(
+            environment({"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "0"})
+        )
         _check_library()
         from splice.studio.page import build_page
 
@@ -151,17 +153,3 @@ class _Refusing:
             await send({"type": "http.response.body", "body": b""})
             return
         await self._app(scope, receive, send)
-
-
-@contextlib.contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
