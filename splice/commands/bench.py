@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from splice.backbones.registry import find_backbone
 from splice.commands.parser import Options, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, progress, show
-from splice.commands.sample import sample_pair
 from splice.errors import InputError
 from splice.method.settings import Settings
+from splice.pictures.samples import sample_pair
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,10 +12,10 @@ from splice.commands.like import files_like, remarks_on, settings_like
 from splice.commands.parser import Options, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, duration, progress, show
 from splice.commands.run_options import add_run_options
-from splice.commands.sample import sample_pair
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.pictures.formats import check_writable, is_picture_name
+from splice.pictures.samples import sample_pair
 from splice.running.signals import deferred
 
 if TYPE_CHECKING:

@@ -16,5 +16,6 @@ MODULES = (
     "pairs",
     "png_text",
     "resizing",
+    "samples",
 )
 """Modules that other rooms may use."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from splice.pictures import samples
 from splice.pictures.images import read_image, to_pil
 from splice.pictures.pairs import plan_pairs
 from splice.studio.pictures import save
@@ -41,11 +42,9 @@ class Sample:
 
 
 def sample_folder() -> Path | None:
-    """Where the samples are: in the source of Splice; None where that is not at hand."""
-    for root in (Path(__file__).parents[2], Path.cwd()):
-        if (root / FOLDER).is_dir():
-            return root / FOLDER
-    return None
+    """Where the samples are: in the copy of the repository around, or where Splice has them."""
+    here = Path.cwd() / FOLDER
+    return here if here.is_dir() else samples.sample_folder()
 
 
 def find_samples(root: Path | None, folder: Path) -> list[Sample]:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 import splice
 from splice.commands.cli import main
-from splice.commands.sample import sample_pair
+from splice.pictures.samples import sample_pair
 from splice.running.presets import preset_names
 
 folder = Path(splice.__file__).parent
