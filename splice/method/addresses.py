@@ -1,11 +1,11 @@
 """Where each pixel belongs in the appearance image, in a language that both pictures share.
 
-The address of a pixel is a code of the appearance image's patches that mean the same. An eye has the
-address of the other picture's eyes, fur that of its fur. A network that has learnt what the appearance
-image has at each address can paint another picture from its addresses.
+The address of a pixel is a code of the appearance image's patches that mean the same, and their mean
+colours. An eye has the address of the other picture's eyes, fur that of its fur. A network that has
+learnt what the appearance image has at each address can paint another picture from its addresses.
 
 Of several appearance images each has channels of its own, which are 0 where another one lends the
-address, and a mark among them.
+address, and a mark among them. The colours stand behind these, whoever lends them.
 """
 
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ from torch import Tensor
 
 from splice.method.appearances import Appearance, Patches, in_a_row
 from splice.method.correspondence import correspondence_to_all
-from splice.method.semantics import TOLERANCE, Semantics, principal_axes
-from splice.pictures.guided_filter import guided_upsampling
+from splice.method.semantics import Semantics, principal_axes
+from splice.pictures.bilateral import bilateral_upsampling
 
 CHANNELS = 32
-"""Of an address, besides its hue."""
+"""Of an address, besides its colours."""
 
-HUE = 2.0
-"""How much the hue counts beside a code, in deviations."""
+COLOURS = 3
+"""Channels of the colours, which are the last of an address."""
 
-TEMPERATURE = 0.04
+PALEST = 0.02
+"""How near to black and white lent colours come: the logits of these two are not finite."""
+
+TEMPERATURE = 0.02
 """Of the softmax over likeness that says which patches mean the same."""
 
 MARK = 2.0
 """What says who of several lends an address, in deviations of codes."""
-
-RADIUS = 4
-"""Of the window that brings addresses to edges, in pixels."""
 
 Address = Float[Tensor, "1 channels height width"]
 
@@ -47,10 +47,10 @@ def find_addresses(
 ) -> tuple[Address, list[Float[Tensor, "1 channels _ _"]]]:
     """The addresses of the structure image's pixels and of the appearance images' own.
 
-    The codes are the appearance image's tokens on their principal axes, each with variance 1, and the
-    mean colours of its patches, the *hue*. What a network has not seen together it paints in colours
-    of its own; with the hue it knows better. Both pictures find their addresses in the same way, so
-    that one is as smooth as the other.
+    The codes are the appearance image's tokens on their principal axes, each with variance 1; the
+    colours, as logits, are the means of its patches. What a network has not seen together it paints
+    in colours of its own; where it starts from lent ones it knows better. Both pictures find their
+    addresses in the same way, so that one is as smooth as the other.
 
     Below a strength of 1 the structure image is one of those that lend addresses. Its pixels have their
     own at strength 0 and those of the appearance images at strength 1; in between they have of both.
@@ -72,7 +72,9 @@ def find_addresses(
         shown.append(structure)
         tokens.append(semantics.tokens[0])
         patches.append(Patches(semantics.structure_grid))
-    codes = _in_own_channels([_codes(*each) for each in zip(tokens, patches, shown, strict=True)])
+    codes = _in_own_channels([_codes(*each) for each in zip(tokens, patches, strict=True)])
+    colours = [_colours(*each) for each in zip(patches, shown, strict=True)]
+    codes = [torch.cat(each, 1) for each in zip(codes, colours, strict=True)]
     theirs = []
     for image, each, part, code in zip(shown, tokens, patches, codes, strict=True):
         own = correspondence_to_all(each, [each], part.grid, [part])
@@ -89,18 +91,32 @@ def laid_together(address: Address, lenders: int) -> Float[Tensor, "1 _ height w
         address: of pixels.
         lenders: how many pictures have channels of their own.
     """
-    return address.unflatten(1, (lenders, -1)).sum(1) if lenders > 1 else address
+    if lenders == 1:
+        return address
+    codes, colours = address[:, :-COLOURS], address[:, -COLOURS:]
+    return torch.cat([codes.unflatten(1, (lenders, -1)).sum(1), colours], 1)
+
+
+def lent_colours(
+    address: Float[Tensor, "1 channels height width"],
+) -> Float[Tensor, "1 3 height width"]:
+    """The colours of addresses, in [0, 1]: a picture without any detail."""
+    return torch.sigmoid(address[:, -COLOURS:])
 
 
 def _codes(
-    tokens: Float[Tensor, "all token"], patches: Patches, image: Float[Tensor, "1 3 rows columns"]
+    tokens: Float[Tensor, "all token"], patches: Patches
 ) -> Float[Tensor, "patches channels"]:
-    """Tokens of a picture on its principal axes, and the hue, of the patches that take part."""
+    """Tokens of a picture on its principal axes, of the patches that take part."""
     mine = patches.of(tokens)
-    hue = patches.of(F.interpolate(image, size=patches.grid, mode="area")[0].flatten(1).T)
-    hue = hue - hue.mean(0)
-    hue = HUE * hue / hue.std().clamp_min(1e-6)
-    return torch.cat([mine @ principal_axes(mine, CHANNELS), hue], 1)
+    return mine @ principal_axes(mine, CHANNELS)
+
+
+def _colours(
+    patches: Patches, image: Float[Tensor, "1 3 rows columns"]
+) -> Float[Tensor, "patches 3"]:
+    """Mean colours of the patches that take part, in [0, 1]."""
+    return patches.of(F.interpolate(image, size=patches.grid, mode="area")[0].flatten(1).T)
 
 
 def _in_own_channels(codes: Sequence[Tensor]) -> list[Float[Tensor, "_ channels"]]:
@@ -118,4 +134,6 @@ def _in_own_channels(codes: Sequence[Tensor]) -> list[Float[Tensor, "_ channels"
 
 def _addresses(likeness: Tensor, codes: Tensor, grid: tuple[int, int], image: Tensor) -> Address:
     coarse = torch.softmax(likeness / TEMPERATURE, 1) @ codes
-    return guided_upsampling(coarse.T.reshape(1, -1, *grid), image, RADIUS, TOLERANCE)
+    fine = bilateral_upsampling(coarse.T.reshape(1, -1, *grid), image)
+    colours = fine[:, -COLOURS:].clamp(PALEST, 1 - PALEST).logit()
+    return torch.cat([fine[:, :-COLOURS], colours], 1)

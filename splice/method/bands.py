@@ -64,7 +64,7 @@ def paint_in_bands(
         height: of the input, in pixels.
         width: likewise.
     """
-    maps = _padded(Maps(height, width, read), 2**network.levels)
+    given = maps = _padded(Maps(height, width, read), 2**network.levels)
     skips = []
     for encoder, skip in zip(network.encoders, network.skips, strict=True):
         skips.append(_layer(skip, maps))
@@ -77,7 +77,7 @@ def paint_in_bands(
             maps = _layer(layer, maps)
     picture = None
     for top, bottom in maps.bands():
-        colours = network.coloured(maps.read(top, bottom))
+        colours = network.coloured(maps.read(top, bottom), given.read(top, bottom))
         if picture is None:
             picture = colours.new_empty(1, colours.shape[1], height, width)
         picture[:, :, top:bottom] = colours[:, :, : max(0, height - top), :width]

@@ -42,6 +42,7 @@ class UNet(nn.Module):
         channels: Sequence[int] = PAPER_CHANNELS,
         skip: int = 4,
         start: Literal["paper", "rectifier"] = "paper",
+        from_colours: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         """Builds the network with random weights.
@@ -53,10 +54,13 @@ class UNet(nn.Module):
             start: "paper" draws weights from Xavier's normal distribution with gain 0.02;
                 "rectifier" from Kaiming's, which keeps the variance through LeakyReLU(0.2), with a
                 last layer of zeros, so that the network starts from grey.
+            from_colours: whether the last three channels of the input are the logits of colours,
+                to which the last layer adds: a network of zeros gives these colours.
             generator: where the randomness comes from.
         """
         super().__init__()
         self.inputs, self.levels, self.sparing = inputs, len(channels), False
+        self.from_colours = from_colours
         self.encoders, self.skips, self.decoders = (nn.ModuleList() for _ in range(3))
         below = inputs
         for width in channels:
@@ -115,18 +119,22 @@ class UNet(nn.Module):
     def _painted(self, x: Tensor) -> Tensor:
         """Of sizes that 2^levels divides."""
         skips: list[Tensor] = []
+        given = x
         for encoder, skip in zip(self.encoders, self.skips, strict=True):
             skips.append(self._part(skip, x))
             x = self._part(encoder, x)
         for decoder in self.decoders:
             x = self._part(_raise, decoder, x, skips.pop())
-        return self.coloured(x)
+        return self.coloured(x, given)
 
     def coloured(
-        self, maps: Float[Tensor, "batch channels rows width"]
+        self,
+        maps: Float[Tensor, "batch channels rows width"],
+        given: Float[Tensor, "batch inputs rows width"],
     ) -> Float[Tensor, "batch 3 rows width"]:
-        """The colours in [0, 1] that the last maps stand for."""
-        return torch.sigmoid(self.colours(maps).float())
+        """The colours in [0, 1] that the last maps stand for, where this was given to the network."""
+        logits = self.colours(maps).float()
+        return torch.sigmoid(logits + given[:, -3:] if self.from_colours else logits)
 
     def _part(self, part: Callable[..., Tensor], *inputs: Any) -> Tensor:
         """A part of the network, of which only the inputs are kept where memory is spared."""

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.method import objective
-from splice.method.addresses import Address, find_addresses, laid_together
+from splice.method.addresses import find_addresses, laid_together
 from splice.method.appearances import Appearance, side_by_side
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.detail import detail_of
-from splice.method.lesson import Lesson
-from splice.method.palette import Palettes, find_palettes
+from splice.method.lesson import Lesson, given
+from splice.method.palette import Palettes
 from splice.method.semantics import Semantics
 from splice.method.settings import Settings
 
@@ -24,7 +24,7 @@ OUTLINE_CODES = 8
 OUTLINE_RADIUS = 3
 """Of the windows of outlines, in pixels of a picture with a short side of 256."""
 
-DETAIL_RADII, FAINT = (3, 8, 24), 4e-3
+DETAIL_RADII, FAINT = (1.5, 4, 10, 24), 4e-3
 """Of the windows of detail, in such pixels, and variance of what counts as faint."""
 
 GROUPS = 32
@@ -36,23 +36,21 @@ class Ground:
     """What the generator is given and learns from, found once for a pair.
 
     Attributes:
-        addresses: where the structure image's pixels belong, whichever picture lends them.
-        inputs: these, by who lends them, and the structure image's detail; where there are several
-            lenders, theirs to the right.
+        inputs: where the structure image's pixels belong, by who lends the addresses, their detail,
+            and the colours to start from; where there are several lenders, theirs to the right.
         own: likewise as the structure image has them by itself; None at strength 1.
         lenders: pictures that lend addresses.
         lesson: these pictures, to be painted likewise.
-        outlines: where meaning changes in the structure image, in [0, 1].
+        outlines: where meaning changes in the structure image, small, in [0, 1].
         counts: how much each patch of the structure image counts; mean 1.
         palettes: colours that the structure image's parts should have.
     """
 
-    addresses: Address
     inputs: Float[Tensor, "1 inputs rows columns"]
     own: Float[Tensor, "1 inputs rows columns"] | None
     lenders: tuple[Appearance, ...]
     lesson: Lesson
-    outlines: Float[Tensor, "1 1 height width"]
+    outlines: Float[Tensor, "1 1 _ _"]
     counts: Float[Tensor, " structure_patches"]
     palettes: Palettes
 
@@ -63,6 +61,7 @@ def find_ground(
     appearances: Sequence[Appearance],
     semantics: Semantics,
     settings: Settings,
+    palettes: Palettes,
     mask: Float[Tensor, "1 1 height width"] | None = None,
 ) -> Ground:
     """The ground of a pair.
@@ -72,6 +71,7 @@ def find_ground(
         appearances: the appearance images, of about that size.
         semantics: of the pair.
         settings: of the run.
+        palettes: of the pair.
         mask: 1 where the structure image is painted; None for all.
     """
     strength, evenness = settings.strength, settings.objective.evenness
@@ -81,7 +81,6 @@ def find_ground(
     counts = objective.even_counts(groups, evenness)
     if mask is not None:
         counts = counts * F.interpolate(mask, size=semantics.structure_grid, mode="area").flatten()
-    palettes = find_palettes(structure, appearances, semantics, evenness, random, strength, mask)
     ours, theirs = find_addresses(structure, appearances, semantics, strength)
     lenders = (*appearances, *([Appearance(structure)] if strength < 1 else []))
     detail, *theirs_detail = (
@@ -97,15 +96,14 @@ def find_ground(
         )
     )
     lesson = Lesson.of(lenders, theirs, theirs_detail, detail)
-    beside = [torch.cat([lesson.addresses, lesson.detail], 1)] if len(lenders) > 1 else []
+    beside = [given(lesson.addresses, lesson.detail)] if len(lenders) > 1 else []
     return Ground(
-        laid_together(ours, len(lenders)),
         _given(ours, detail, beside),
         _given(theirs[-1], theirs_detail[-1], beside) if strength < 1 else None,
         lenders,
         lesson,
         objective.outlines_of(
-            semantics.codes[:, :OUTLINE_CODES], scaled(OUTLINE_RADIUS, structure)
+            semantics.codes[:, :OUTLINE_CODES], scaled(OUTLINE_RADIUS, semantics.codes)
         ),
         counts,
         palettes,
@@ -120,10 +118,10 @@ def _given(
     It takes away what is alike all over, as a mark of who lends may be. So the lenders stand beside the
     picture, as they do in the lesson.
     """
-    given = side_by_side([torch.cat([address, detail], 1), *beside])
-    return given.contiguous(memory_format=torch.channels_last)
+    together = side_by_side([given(address, detail), *beside])
+    return together.contiguous(memory_format=torch.channels_last)
 
 
-def scaled(radius: int, image: Float[Tensor, "1 3 height width"]) -> int:
+def scaled(radius: float | int, image: Float[Tensor, "1 _ height width"]) -> int:
     """A radius in pixels of a picture whose short side has 256, in those of this one; at least 1."""
     return max(1, round(radius * min(image.shape[-2:]) / 256))

@@ -48,6 +48,7 @@ class Learner:
             inputs,
             skip=self.generator.skip,
             start="paper" if settings.method == "paper" else "rectifier",
+            from_colours=settings.method == "painting",
             generator=torch.Generator().manual_seed(settings.seed),
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -13,16 +13,21 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.method.addresses import COLOURS
 from splice.method.appearances import Appearance, side_by_side
 from splice.method.detail import foreign_detail
+from splice.method.views import View
 
 SIZES = (0.7, 1.3)
 """Range of the size at which it is shown, so that no pixel can be learnt by heart."""
 
+PIECE, WIDEST = 256, 1.4
+"""Short side of the piece that is shown, in pixels, and most of its long side in short ones."""
+
 NOISE = 0.1
 """Deviation of the noise that is added to what the generator is given."""
 
-FOREIGN = 1.0
+FOREIGN = 0.7
 """Most that foreign detail is strengthened before it is added."""
 
 
@@ -72,31 +77,47 @@ class Lesson:
     ]:
         """What the generator is given, what it should paint, and how much each pixel counts.
 
-        At some size, perhaps mirrored.
+        A piece of the pictures, at some size, perhaps mirrored.
 
         Args:
             random: on the CPU.
         """
-        share, mirrored, strength = torch.rand(3, generator=random).tolist()
+        share, mirrored, strength, down, right = torch.rand(5, generator=random).tolist()
         share = SIZES[0] + (SIZES[1] - SIZES[0]) * share
-        size = [max(1, int(share * side)) for side in self.picture.shape[-2:]]
-        addresses, detail, picture = (
-            F.interpolate(maps, size=size, mode="bilinear", antialias=True)
-            for maps in (self.addresses, self.detail, self.picture)
-        )
+        rows, columns = self.picture.shape[-2:]
+        height, width = (max(1, round(side / share)) for side in piece_of(rows, columns))
+        height, width = min(height, rows), min(width, columns)
+        top, left = int(down * (rows - height + 1)), int(right * (columns - width + 1))
+        view = View(top, left, height, width, mirrored < 0.5)
+        size = [max(1, round(share * side)) for side in (height, width)]
+
+        def seen(maps: Tensor) -> Tensor:
+            return F.interpolate(view.cut(maps), size=size, mode="bilinear", antialias=True)
+
+        addresses, detail, picture = map(seen, (self.addresses, self.detail, self.picture))
         detail = detail + FOREIGN * strength * foreign_detail(
             [self.foreign, self.detail], size, random
         )
-        given = torch.cat([addresses, detail], 1)
-        noise = torch.randn(given.shape, generator=random).to(given)
-        given = given + NOISE * noise
-        counts = self.counts
-        if counts is not None:
-            counts = F.interpolate(counts, size=size, mode="bilinear", antialias=True)
-        if mirrored < 0.5:
-            given, picture = given.flip(-1), picture.flip(-1)
-            counts = None if counts is None else counts.flip(-1)
-        return given, picture, counts
+        inputs = given(addresses, detail)
+        noise = torch.randn(inputs.shape, generator=random).to(inputs)
+        # The colours that the generator starts from would keep their noise.
+        noise[:, -COLOURS:] = 0
+        inputs = inputs + NOISE * noise
+        return inputs, picture, None if self.counts is None else seen(self.counts)
+
+
+def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, float | int]:
+    """Sides of the piece that is learnt in a step, of a picture of that size, in pixels."""
+    short = min(PIECE, rows, columns)
+    long = min(short * min(WIDEST, max(rows, columns) / min(rows, columns)), max(rows, columns))
+    return (short, long) if rows <= columns else (long, short)
+
+
+def given(
+    address: Float[Tensor, "1 channels height width"], detail: Float[Tensor, "1 radii height width"]
+) -> Float[Tensor, "1 inputs height width"]:
+    """What the generator is given: codes, detail, and last the colours that it starts from."""
+    return torch.cat([address[:, :-COLOURS], detail, address[:, -COLOURS:]], 1)
 
 
 def lesson_term(

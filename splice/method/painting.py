@@ -20,15 +20,12 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
-from splice.method.addresses import laid_together
-from splice.method.appearances import Appearance, side_by_side
-from splice.method.enlarging import STEPS, TIMES, Enlarger, enlarged, learn_enlarging
 from splice.method.gamut import gamut_term
 from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
 from splice.method.lesson import lesson_term
 from splice.method.looks import Look, draw_looks
 from splice.method.masks import composite
-from splice.method.palette import palette_term
+from splice.method.palette import find_palettes, palette_term
 from splice.method.protocol import Method, Paint
 from splice.method.semantics import LONG_SIDE, Semantics, find_semantics
 from splice.method.slopes import applied, with_grain
@@ -36,6 +33,9 @@ from splice.method.strength import colour_between, nearest_between
 from splice.method.tones import find_parts, tone_maps
 from splice.method.wanted import Wanted, find_wanted, mean_colours
 from splice.pictures.images import resize_short_side
+
+SMALL_SIDE = 256
+"""Short side, in pixels, at which tones, outlines and palettes are found, and compared."""
 
 MEANING = 0.28
 """How much likeness in meaning counts beside looks when tokens are matched."""
@@ -50,14 +50,14 @@ class Painting(Method):
         # What is found once for the pair is found in the precision that the run starts with.
         self.first_vit = self.vit
         side = self.settings.painted
-        self.large = (
-            _shrunk(self.structure, TIMES * side),
-            tuple(each.shrunk(TIMES * side) for each in self.appearances),
-        )
-        self.structure = _shrunk(self.large[0], side)
-        self.appearances = tuple(each.shrunk(side) for each in self.large[1])
+        self.structure = _shrunk(self.structure, side)
+        self.appearances = tuple(each.shrunk(side) for each in self.appearances)
+        # What says of parts and colours what they should be needs no single hairs.
+        self.small = _shrunk(self.structure, SMALL_SIDE)
+        self.small_mask = None
         if self.mask is not None:
             self.mask = F.interpolate(self.mask, size=self.structure.shape[-2:], mode="area")
+            self.small_mask = F.interpolate(self.mask, size=self.small.shape[-2:], mode="area")
 
     def use(self, vit: FrozenViT) -> None:
         """Looks with the same model in another precision from now on."""
@@ -113,14 +113,15 @@ class Painting(Method):
         between = objective.structure_term(
             self_similarity(seen.keys[self.vit.blocks]), look.similarity
         )
-        radius = scaled(OUTLINE_RADIUS, self.structure)
+        radius = scaled(OUTLINE_RADIUS, self.small)
+        small = F.interpolate(output, size=self.small.shape[-2:], mode="area")
         return {
             "appearance": self._appearance(seen),
             "structure": between / self.wanted.similarity_scale,
             **self._nearest(seen, look, part),
-            "edges": objective.edge_term(output, self.structure, self.ground.outlines, radius),
-            "gamut": gamut_term(output, self.wanted.gamut),
-            "palette": palette_term(output, self.ground.palettes),
+            "edges": objective.edge_term(small, self.small, self.ground.outlines, radius),
+            "gamut": gamut_term(small, self.wanted.gamut),
+            "palette": palette_term(small, self.ground.palettes),
         }
 
     @property
@@ -144,11 +145,10 @@ class Painting(Method):
         painted: Float[Tensor, "1 3 height width"],
         photograph: Float[Tensor, "1 3 rows columns"],
     ) -> Float[Tensor, "1 3 rows columns"]:
-        """What was painted, enlarged in the appearance image's hand, with the photograph's grain."""
-        small, size = self.large[0], photograph.shape[-2:]
-        if painted.shape[-2:] != small.shape[-2:]:
-            painted = enlarged(self.enlarger, painted, self.ground.addresses, small)
-        return painted if painted.shape[-2:] == size else with_grain(painted, small, photograph)
+        """What was painted, with the photograph's grain where that is larger."""
+        if painted.shape[-2:] == photograph.shape[-2:]:
+            return painted
+        return with_grain(painted, self.structure, photograph)
 
     def _appearance(self, seen: Features) -> Float[Tensor, ""]:
         wanted = self.wanted
@@ -196,16 +196,21 @@ class Painting(Method):
     def semantics(self) -> Semantics:
         """What is where in the pair, and what corresponds."""
         return find_semantics(
-            self.first_vit, *self.large, self.structure, self.settings.meaning, self.mask
+            self.first_vit,
+            self.structure,
+            self.appearances,
+            self.small,
+            self.settings.meaning,
+            self.mask,
         )
 
     @cached_property
     def tones(self) -> Float[Tensor, "1 12 height width"]:
         """Affine maps of colours that give the structure image the appearance image's."""
         tones = self.settings.tones
-        parts = find_parts(self.semantics, tones, self.settings.seed, self.mask)
+        parts = find_parts(self.semantics, tones, self.settings.seed, self.small_mask)
         return tone_maps(
-            self.structure,
+            self.small,
             self.appearances,
             self.semantics,
             parts,
@@ -217,24 +222,21 @@ class Painting(Method):
     def ground(self) -> Ground:
         """What the generator is given and learns from."""
         return find_ground(
-            self.structure, self.appearances, self.semantics, self.settings, self.mask
+            self.structure,
+            self.appearances,
+            self.semantics,
+            self.settings,
+            find_palettes(
+                self.small,
+                self.appearances,
+                self.semantics,
+                self.settings.objective.evenness,
+                torch.Generator().manual_seed(self.settings.seed),
+                self.settings.strength,
+                self.small_mask,
+            ),
+            self.mask,
         )
-
-    @cached_property
-    def enlarger(self) -> Enlarger:
-        """What makes paintings large, learnt when the first is made so."""
-        ours, lenders = self.large[0], self.ground.lenders
-        theirs = [each.picture for each in self.large[1]]
-        if len(lenders) > 1:
-            # Side by side they lie as in the lesson.
-            sizes = ([TIMES * side for side in each.picture.shape[-2:]] for each in lenders)
-            large = [*self.large[1], *([Appearance(ours)] if self.ground.own is not None else [])]
-            theirs = [a.resized(size).picture for a, size in zip(large, sizes, strict=True)]
-        addresses = laid_together(self.ground.lesson.addresses, len(lenders))
-        dtype, seed = self.first_vit.dtype, self.settings.seed
-        # A run of few steps is a trial, and does not wait for more of them here.
-        steps = min(STEPS, self.settings.steps)
-        return learn_enlarging(side_by_side(theirs), addresses, ours, seed, dtype, steps)
 
     @cached_property
     def wanted(self) -> Wanted:

@@ -17,13 +17,10 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.method.appearances import Appearance, Patches, patches_in
 from splice.method.correspondence import correspondence_to_all
 from splice.method.settings import Meaning
-from splice.pictures.guided_filter import guided_upsampling
+from splice.pictures.bilateral import bilateral_upsampling
 
 LONG_SIDE = 1344
 """Longest long side, in pixels, at which a picture is seen."""
-
-TOLERANCE = 1e-3
-"""Variance of colour below which a window of the guided filter is flat."""
 
 READINESS = 0.3
 """By how many deviations of likeness a look is taken more readily when its weight is doubled."""
@@ -61,7 +58,7 @@ def find_semantics(
     vit: FrozenViT,
     structure: Float[Tensor, "1 3 height width"],
     appearances: Sequence[Appearance],
-    painted: Float[Tensor, "1 3 rows columns"],
+    small: Float[Tensor, "1 3 rows columns"],
     settings: Meaning,
     mask: Float[Tensor, "1 1 _ _"] | None = None,
 ) -> Semantics:
@@ -75,7 +72,7 @@ def find_semantics(
         vit: the frozen transformer.
         structure: the structure image, in [0, 1].
         appearances: the appearance images.
-        painted: the structure image at the size of the painting, which codes are found for.
+        small: the structure image at the size that codes are found for.
         settings: how large pictures are seen, and which blocks say what corresponds.
         mask: 1 where the structure image is painted; None for all.
     """
@@ -97,7 +94,7 @@ def find_semantics(
     units = [[F.normalize(each, dim=-1) for each in block] for block in by_block]
     joined = [torch.cat(each, -1) / len(blocks) ** 0.5 for each in zip(*units, strict=True)]
     return Semantics(
-        guided_upsampling(coarse, painted, settings.radius, TOLERANCE),
+        bilateral_upsampling(coarse, small),
         correspondence_to_all(joined[0], joined[1:], ours.grid, theirs)
         + _readiness(appearances, theirs, joined[0]),
         ours.grid,

@@ -110,9 +110,6 @@ class Meaning(Section):
         description="blocks whose tokens say what corresponds, in fractions of the backbone's depth",
     )
     channels: int = Field(default=32, ge=1, le=384, description="channels of the codes")
-    radius: int = Field(
-        default=8, ge=0, le=256, description="of the window that brings codes to edges, in pixels"
-    )
 
 
 class Tones(Section):
@@ -159,10 +156,10 @@ class GeneratorSettings(Section):
 class Objective(Section):
     """The weights of the terms that are summed, and what they look at."""
 
-    appearance: Weight = Field(default=3.0, description="[CLS] tokens of the appearance image")
+    appearance: Weight = Field(default=1.0, description="[CLS] tokens of the appearance image")
     structure: Weight = Field(default=1.5, description="self-similarity of the structure image")
     identity: Weight = Field(
-        default=10.0,
+        default=20.0,
         description="the appearance image, painted from its own meaning (paper: its keys)",
     )
     nearest: Weight = Field(
@@ -170,7 +167,7 @@ class Objective(Section):
     )
     colour: Weight = Field(default=2.0, description="mean colours of the patches matched so")
     edges: Weight = Field(default=1.5, description="outlines of the structure image")
-    gamut: Weight = Field(default=10.0, description="colours that the appearance image has")
+    gamut: Weight = Field(default=40.0, description="colours that the appearance image has")
     palette: Weight = Field(default=2.5, description="colours of each part, as often as they occur")
     cls_depths: Depths = Field(
         default=(0.25, 0.5, 0.75, 1.0), description="blocks whose [CLS] is compared"
@@ -229,11 +226,11 @@ class Settings(Section):
         default=MAX_SIZE, description="short side of the output, at most the structure image's"
     )
     painted: int = Field(
-        default=256,
+        default=512,
         ge=32,
         le=1024,
         description="short side of what the generator paints, at most the output's, which is made "
-        "of it in the hand of the appearance image and with the photograph's own detail",
+        "of it with the photograph's own grain",
     )
     strength: Fraction = Field(
         default=1.0,

@@ -4,7 +4,7 @@ import gc
 
 import torch
 
-from splice.method.lesson import SIZES
+from splice.method.lesson import piece_of
 from splice.method.settings import Settings
 
 SPARED_PIXELS = 1024**2
@@ -46,11 +46,11 @@ def painted_sides(
 def learnt_pixels(height: float | int, width: float | int, settings: Settings) -> float | int:
     """Pixels that a step learns from, at most: the entire picture, and what is learnt beside it.
 
-    The published method's crop, or the lesson: about as large a picture, enlarged.
+    The published method's crop, or the piece that is the lesson.
     """
-    entire = height * width
-    lesson = entire * SIZES[1] ** 2
-    return entire + (min(height, width) ** 2 if settings.method == "paper" else lesson)
+    rows, columns = piece_of(height, width)
+    lesson = rows * columns
+    return height * width + (min(height, width) ** 2 if settings.method == "paper" else lesson)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

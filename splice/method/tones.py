@@ -15,7 +15,7 @@ from torch import Tensor
 
 from splice.method.appearances import Appearance, in_a_row
 from splice.method.clusters import k_means
-from splice.method.semantics import TOLERANCE, Semantics
+from splice.method.semantics import Semantics
 from splice.method.settings import Tones
 from splice.pictures.guided_filter import guided_upsampling
 
@@ -34,8 +34,8 @@ UNPAINTED = 1e-3
 WEAKEST = 0.1
 """Least gain of a part's contrast: a part never becomes flat."""
 
-RADIUS = 12
-"""Of the window that brings maps to edges, in pixels."""
+RADIUS, TOLERANCE = 12, 1e-3
+"""Of the window that brings maps to edges, in pixels, and variance of colour below which it is flat."""
 
 PATCH_PIXELS = 8
 """Along a patch, where the moments of its colours are taken."""

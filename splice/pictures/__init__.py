@@ -6,6 +6,7 @@ upright, in sRGB, at the size that was asked for; and files that are whole or no
 
 MODULES = (
     "atomic",
+    "bilateral",
     "encoding",
     "formats",
     "given",

@@ -139,7 +139,7 @@ def settings(**changes: Any) -> Settings:
         "steps": 6,
         "precision": "fp32",
         "seen": {"short_side": SIDE, "since": 0.25},
-        "meaning": {"short_side": SIDE, "channels": 8, "radius": 2},
+        "meaning": {"short_side": SIDE, "channels": 8},
         "tones": {"parts": 6},
         "objective": OBJECTIVE,
     }

@@ -132,7 +132,7 @@ def test_weights_say_how_readily_a_look_is_taken():
     """Doubling one moves likeness by as much for each of its patches."""
     looks = [Appearance(each[None]) for each in (APPEARANCE, OTHER)]
     heavier = [looks[0], Appearance(OTHER[None], None, 4.0)]
-    meaning = Meaning(short_side=56, channels=8, radius=2)
+    meaning = Meaning(short_side=56, channels=8)
     plain, other = (
         find_semantics(tiny.frozen(), STRUCTURE[None], each, STRUCTURE[None], meaning)
         for each in (looks, heavier)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice.method import bands, sparing
+from splice.method import bands, lesson, sparing
 from splice.method.settings import MAX_SIZE, Settings
 from splice.method.transfer import Transfer
 from splice.method.views import draw_view
@@ -44,7 +44,8 @@ def test_views_of_any_size_show_nearly_all(short, long, seed):
 
 
 @pytest.mark.parametrize("painted", [48, 80])
-def test_steps_learn_from_about_as_many_pixels_as_are_painted(painted):
+def test_steps_learn_from_a_piece_and_from_all_that_is_painted(painted, monkeypatch):
+    monkeypatch.setattr(lesson, "PIECE", 40)
     transfer = make(tiny.settings(painted=painted, steps=2))
     seen = []
     transfer.learner.network.register_forward_hook(
@@ -53,8 +54,8 @@ def test_steps_learn_from_about_as_many_pixels_as_are_painted(painted):
     assert not any(step.skipped for step in transfer.steps())
     assert seen[1::2] == [(painted, painted * 150 // 120)] * 2
     for height, width in seen[::2]:  # the lesson
-        assert 0.69 < height / (painted * 130 / 110) < 1.31
-        assert 0.69 < width / painted < 1.31
+        assert abs(height - 40 * 130 / 110) <= 1
+        assert abs(width - 40) <= 1
     assert transfer.output().shape == PAIR[0].shape
 
 
@@ -95,8 +96,8 @@ def test_above_what_is_painted_memory_grows_with_what_is_delivered_alone():
     small, large = (memory.needed_memory(*size, settings) for size in sizes)
     grown = memory.BYTES_DELIVERED * (2160 * 2880 - 1620 * 2160)
     assert large - small == pytest.approx(grown, rel=1e-6)
-    # The picture, and the appearance image at up to 1.3 times its size.
-    learnt = memory.BYTES_LEARNT * 256 * 256 * 4 / 3 * (1 + 1.3**2)
+    # The picture, and a piece of the appearance image, which is here all of it.
+    learnt = memory.BYTES_LEARNT * 256 * 256 * 4 / 3 * 2
     fixed = memory.FIXED_BYTES + memory.BYTES_DELIVERED * 1620 * 2160
     assert small == pytest.approx(fixed + learnt, rel=1e-6)
     of_16_gib = 0.8 * 16 * 2**30

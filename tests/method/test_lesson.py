@@ -9,7 +9,7 @@ from splice.method import lesson
 from splice.method.lesson import Lesson
 
 PICTURE = tiny.picture(30, 40, 1)[None]
-ADDRESSES = torch.randn(1, 4, 30, 40, generator=tiny.generator(2))
+ADDRESSES = torch.randn(1, 7, 30, 40, generator=tiny.generator(2))
 DETAIL = torch.randn(1, 2, 30, 40, generator=tiny.generator(3))
 FOREIGN = 50 + torch.randn(1, 2, 20, 25, generator=tiny.generator(4))
 
@@ -22,7 +22,7 @@ def test_it_is_the_picture_at_some_size_perhaps_mirrored(monkeypatch):
     monkeypatch.setattr(lesson, "NOISE", 0.0)
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
     random, turned, heights = tiny.generator(), set(), set()
-    everything = torch.cat([ADDRESSES, DETAIL, PICTURE], 1)
+    everything = torch.cat([ADDRESSES[:, :4], DETAIL, ADDRESSES[:, 4:], PICTURE], 1)
     for _ in range(40):
         given, wanted, counts = make().draw(random)
         assert counts is None
@@ -38,14 +38,40 @@ def test_it_is_the_picture_at_some_size_perhaps_mirrored(monkeypatch):
     assert len(heights) > 10
 
 
-def test_noise_is_added_to_all_that_is_given_and_to_nothing_else(monkeypatch):
+def test_large_pictures_are_shown_in_pieces_of_one_scale(monkeypatch):
+    """Where rows and columns are counted, a piece tells where it lies and how large it is shown."""
+    monkeypatch.setattr(lesson, "NOISE", 0.0)
+    monkeypatch.setattr(lesson, "FOREIGN", 0.0)
+    monkeypatch.setattr(lesson, "PIECE", 20)
+    rows = torch.arange(60.0).view(1, 1, -1, 1).expand(1, 1, 60, 90)
+    columns = torch.arange(90.0).view(1, 1, 1, -1).expand(1, 1, 60, 90)
+    picture = torch.cat([rows, columns, columns], 1)
+    shown = Lesson(picture, torch.zeros(1, 7, 60, 90), torch.zeros(1, 2, 60, 90), FOREIGN)
+    random, tops, lefts = tiny.generator(), [], []
+    for _ in range(60):
+        _, piece, _ = shown.draw(random)
+        height, width = piece.shape[-2:]
+        assert abs(height - 20) <= 1 and abs(width - 28) <= 1
+        # Away from the borders, where the filter that shrinks has nothing to take from.
+        across = (piece[0, 1, 5, -5] - piece[0, 1, 5, 4]).abs().item() / (width - 9)
+        down = (piece[0, 0, -5, 5] - piece[0, 0, 4, 5]).item() / (height - 9)
+        assert 1 / 1.35 < across < 1 / 0.65 and abs(across / down - 1) < 0.15
+        tops.append(piece[0, 0, 0, 0].item())
+        lefts.append(piece[0, 1].min().item())
+    assert min(tops) < 6 and max(tops) > 25
+    assert min(lefts) < 8 and max(lefts) > 40
+
+
+def test_noise_is_added_to_all_but_the_colours_to_start_from(monkeypatch):
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
     monkeypatch.setattr(lesson, "SIZES", (1.0, 1.0))
     monkeypatch.setattr(lesson, "NOISE", 0.5)
     given, wanted, _ = make().draw(tiny.generator())
-    plain = torch.cat([ADDRESSES, DETAIL], 1)
+    plain = torch.cat([ADDRESSES[:, :4], DETAIL, ADDRESSES[:, 4:]], 1)
     mirrored = bool((wanted - PICTURE).abs().max() > 1e-5)
     noise = given - (plain.flip(-1) if mirrored else plain)
+    assert noise[:, -3:].abs().max() < 1e-5
+    noise = noise[:, :-3]
     assert noise.std().item() == pytest.approx(0.5, rel=0.05)
     assert noise.mean().item() == pytest.approx(0, abs=0.02)
     torch.testing.assert_close(wanted, PICTURE.flip(-1) if mirrored else PICTURE)
@@ -58,7 +84,7 @@ def test_foreign_detail_is_added_to_the_own_with_some_strength(monkeypatch):
     for _ in range(200):
         given, _, _ = make().draw(random)
         assert given[:, :4].abs().max() < 6
-        means.append(given[:, 4:].mean().item())
+        means.append(given[:, 4:6].mean().item())
     foreign = [mean for mean in means if mean > 1]
     assert 70 < len(foreign) < 130
     assert max(foreign) < 51

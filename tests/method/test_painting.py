@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
-from splice.method import objective, painting
+from splice.method import objective
 from splice.method.addresses import find_addresses
 from splice.method.appearances import Appearance
 from splice.method.detail import detail_of
-from splice.method.enlarging import enlarged, learn_enlarging
 from splice.method.gamut import gamut_of, gamut_term
 from splice.method.looks import Look
 from splice.method.palette import palette_term
@@ -330,42 +329,34 @@ def test_another_precision_has_its_own_features_but_the_same_ground(vit):
 
 
 @torch.no_grad()
-def test_a_small_painting_is_delivered_at_the_photograph_s_size(vit):
-    """Twice as large by the enlarger, beyond that by the photograph's grain."""
-    large = tiny.picture(80, 94, 3), tiny.picture(70, 90, 4)
-    for pair, fine in ((large, (64, 75)), ((STRUCTURE, APPEARANCE), (56, 66))):
-        transfer = stirred(make(vit, tiny.settings(painted=32, steps=1), pair))
-        transfer.learner.average = [w.clone() for w in transfer.learner.network.parameters()]
-        with torch.enable_grad():
-            list(transfer.steps())
-        method, photograph = transfer.method, pair[0][None]
-        small = F.interpolate(photograph, size=fine, mode="bicubic", antialias=True).clamp(0, 1)
-        torch.testing.assert_close(method.large[0], small)
-        picture = transfer.picture()[None]
-        assert picture.shape[-2] == transfer.structure.shape[-2] == 32
-        larger = enlarged(method.enlarger, picture, method.ground.addresses, small)
-        expected = larger if fine == (56, 66) else with_grain(larger, small, photograph)
-        assert torch.equal(transfer.output(), expected[0])
+def test_a_small_painting_is_delivered_at_the_photograph_s_size_with_its_grain(vit):
+    transfer = stirred(make(vit, tiny.settings(painted=32, steps=1)))
+    transfer.learner.average = [w.clone() for w in transfer.learner.network.parameters()]
+    with torch.enable_grad():
+        list(transfer.steps())
+    photograph = STRUCTURE[None]
+    small = F.interpolate(
+        photograph, size=transfer.structure.shape[-2:], mode="bicubic", antialias=True
+    ).clamp(0, 1)
+    torch.testing.assert_close(transfer.structure, small)
+    picture = transfer.picture()[None]
+    assert picture.shape[-2] == 32
+    expected = with_grain(picture, transfer.structure, photograph)
+    assert torch.equal(transfer.output(), expected[0])
 
 
-def test_the_enlarger_learns_from_the_large_appearance_image_once(vit, monkeypatch):
-    given = []
-
-    def learn(*arguments):
-        given.append(arguments)
-        return learn_enlarging(*arguments)
-
-    monkeypatch.setattr(painting, "learn_enlarging", learn)
-    transfer = make(vit, tiny.settings(painted=32, steps=3))
-    for _ in transfer.steps():
-        transfer.output()
-    ((appearance, addresses, structure, seed, dtype, steps),) = given
-    assert (appearance.shape, structure.shape) == ((1, 3, 60, 50), (1, 3, 56, 66))
-    assert torch.equal(addresses, transfer.method.ground.lesson.addresses)
-    assert (seed, dtype, steps) == (0, torch.float32, 3)
+def test_a_network_of_zeros_paints_the_lent_colours(vit):
+    """The first picture of the generator: the colours of what corresponds, without any detail."""
+    transfer = make(vit, tiny.settings(steps=1, painted=32))
+    transfer.step = 1
+    painted = transfer.picture()
+    colours = transfer.method.ground.inputs[:, -3:]
+    expected = 1 / (1 + torch.exp(-colours.double()))
+    torch.testing.assert_close(painted.double(), expected[0], atol=1e-5, rtol=0)
+    assert expected.std() > 0.01
 
 
 def test_a_photograph_smaller_than_the_painting_is_not_enlarged(vit):
-    transfer = make(vit, tiny.settings(painted=256))
+    transfer = make(vit, tiny.settings(painted=512))
     assert torch.equal(transfer.structure, STRUCTURE[None])
     assert torch.equal(transfer.output(), transfer.picture())

@@ -14,7 +14,7 @@ from splice.method.settings import Meaning
 
 
 def meaning(**changes) -> Meaning:
-    return Meaning(**{"short_side": 56, "channels": 8, "radius": 0, "depths": (1.0,), **changes})
+    return Meaning(**{"short_side": 56, "channels": 8, "depths": (1.0,), **changes})
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,8 @@ def test_codes_are_the_principal_axes_of_the_deepest_keys(vit):
 def test_the_mirror_image_has_mirrored_codes_and_likeness(vit):
     """Position matters to the transformer; the mean with the mirror image has no side."""
     image = tiny.picture(56, 70, 1)[None]
-    ours = tiny.semantics_of(vit, image, image.flip(-1), image, meaning(radius=3))
-    theirs = tiny.semantics_of(vit, image.flip(-1), image, image.flip(-1), meaning(radius=3))
+    ours = tiny.semantics_of(vit, image, image.flip(-1), image, meaning())
+    theirs = tiny.semantics_of(vit, image.flip(-1), image, image.flip(-1), meaning())
     torch.testing.assert_close(theirs.codes, ours.codes.flip(-1), atol=2e-3, rtol=0)
     rows, columns = ours.structure_grid
     for row in range(rows):
@@ -109,13 +109,10 @@ def test_the_mirror_image_has_mirrored_codes_and_likeness(vit):
 
 def test_codes_have_the_edges_of_the_structure_image(vit):
     image = torch.cat([torch.zeros(1, 3, 56, 25), torch.ones(1, 3, 56, 31)], -1)
-    smooth, sharp = (
-        tiny.semantics_of(vit, image, PAIR[1], image, meaning(radius=r)) for r in (0, 4)
-    )
-    steps = [
-        (found.codes[..., 25] - found.codes[..., 24]).abs().mean() for found in (smooth, sharp)
-    ]
-    assert steps[1] > 2 * steps[0]
+    codes = tiny.semantics_of(vit, image, PAIR[1], image, meaning()).codes
+    steps = (codes[..., 1:] - codes[..., :-1]).abs().mean((0, 1, 2))
+    assert steps.argmax() == 24
+    assert steps[24] > 5 * steps.median()
 
 
 def test_there_are_no_more_codes_than_keys_have_channels(vit):

@@ -248,9 +248,7 @@ def vit() -> FrozenViT:
 def test_a_picture_like_itself_hardly_changes(vit):
     """As the transformer sees it: a patch has likely neighbours, and parts end within patches."""
     image = tiny.picture(70, 84, 1)[None]
-    found = tiny.semantics_of(
-        vit, image, image, image, Meaning(short_side=70, channels=8, radius=2)
-    )
+    found = tiny.semantics_of(vit, image, image, image, Meaning(short_side=70, channels=8))
     result = toned(image, image, found, Tones(parts=6))
     other = toned(image, 1 - image, found, Tones(parts=6))
     assert (result - image).abs().mean() < 0.05
@@ -259,7 +257,7 @@ def test_a_picture_like_itself_hardly_changes(vit):
 
 def test_tones_are_the_seeds(vit):
     pair = tiny.picture(56, 66, 1)[None], tiny.picture(60, 50, 2)[None]
-    found = tiny.semantics_of(vit, *pair, pair[0], Meaning(short_side=56, channels=8, radius=2))
+    found = tiny.semantics_of(vit, *pair, pair[0], Meaning(short_side=56, channels=8))
     settings = Tones(parts=6)
     first, same, other = (toned(*pair, found, settings, seed) for seed in (1, 1, 2))
     assert torch.equal(first, same)
