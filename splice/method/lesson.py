@@ -77,7 +77,7 @@ class Lesson:
     ]:
         """What the generator is given, what it should paint, and how much each pixel counts.
 
-        A piece of the pictures, at some size, perhaps mirrored.
+        The pictures, or a piece of large ones, at some size, perhaps mirrored.
 
         Args:
             random: on the CPU.
@@ -85,8 +85,10 @@ class Lesson:
         share, mirrored, strength, down, right = torch.rand(5, generator=random).tolist()
         share = SIZES[0] + (SIZES[1] - SIZES[0]) * share
         rows, columns = self.picture.shape[-2:]
-        height, width = (max(1, round(side / share)) for side in piece_of(rows, columns))
-        height, width = min(height, rows), min(width, columns)
+        height, width = rows, columns
+        if (rows, columns) != piece_of(rows, columns):
+            height, width = (round(side / share) for side in piece_of(rows, columns))
+            height, width = min(height, rows), min(width, columns)
         top, left = int(down * (rows - height + 1)), int(right * (columns - width + 1))
         view = View(top, left, height, width, mirrored < 0.5)
         size = [max(1, round(share * side)) for side in (height, width)]
@@ -107,7 +109,12 @@ class Lesson:
 
 
 def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, float | int]:
-    """Sides of the piece that is learnt in a step, of a picture of that size, in pixels."""
+    """Sides of the piece that is learnt in a step, of a picture of that size, in pixels.
+
+    A picture that has no more pixels than a piece is learnt whole.
+    """
+    if rows * columns <= WIDEST * PIECE**2:
+        return rows, columns
     short = min(PIECE, rows, columns)
     long = min(short * min(WIDEST, max(rows, columns) / min(rows, columns)), max(rows, columns))
     return (short, long) if rows <= columns else (long, short)

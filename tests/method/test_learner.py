@@ -186,10 +186,10 @@ def test_the_average_is_lent_for_a_while():
 
 
 def test_each_method_has_its_network():
-    """The paper's starts from little, the default's from grey."""
+    """The paper's starts from little, the default's from the colours that are its last inputs."""
     own, papers = make(average=0.0), Learner(3, tiny.paper(), CPU)
     painted = own.paint([INPUT], torch.float32)[0]
-    assert torch.equal(painted, torch.full_like(painted, 0.5))
+    assert torch.equal(painted, torch.sigmoid(INPUT[:, -3:]))
     assert [each.network.skips[0][1].out_channels for each in (papers, own)] == [4, 8]
     assert bool(papers.network.colours.weight.any())
 

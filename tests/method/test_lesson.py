@@ -18,7 +18,7 @@ def make() -> Lesson:
     return Lesson(PICTURE, ADDRESSES, DETAIL, FOREIGN)
 
 
-def test_it_is_the_picture_at_some_size_perhaps_mirrored(monkeypatch):
+def test_small_pictures_are_shown_whole_at_some_size_perhaps_mirrored(monkeypatch):
     monkeypatch.setattr(lesson, "NOISE", 0.0)
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
     random, turned, heights = tiny.generator(), set(), set()
@@ -31,7 +31,7 @@ def test_it_is_the_picture_at_some_size_perhaps_mirrored(monkeypatch):
         assert 21 <= height <= 39 and abs(width / height - 4 / 3) < 0.08
         whole = F.interpolate(everything, size=(height, width), mode="bilinear", antialias=True)
         plain, mirror = ((found - x).abs().max().item() for x in (whole, whole.flip(-1)))
-        assert min(plain, mirror) < 1e-5 < max(plain, mirror)
+        assert min(plain, mirror) < 2e-5 < max(plain, mirror)
         turned.add(plain < mirror)
         heights.add(height)
     assert turned == {False, True}
@@ -87,8 +87,9 @@ def test_foreign_detail_is_added_to_the_own_with_some_strength(monkeypatch):
         means.append(given[:, 4:6].mean().item())
     foreign = [mean for mean in means if mean > 1]
     assert 70 < len(foreign) < 130
-    assert max(foreign) < 51
-    assert sum(foreign) / len(foreign) == pytest.approx(25, abs=4)
+    most = lesson.FOREIGN * 50
+    assert max(foreign) < 1.02 * most
+    assert sum(foreign) / len(foreign) == pytest.approx(most / 2, abs=3)
 
 
 def test_the_same_state_draws_the_same():

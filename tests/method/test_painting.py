@@ -78,13 +78,14 @@ def test_the_generator_is_given_addresses_and_detail(vit):
     method = make(vit).method
     look = Appearance(APPEARANCE[None])
     ours, (theirs,) = find_addresses(STRUCTURE[None], [look], method.semantics)
-    # Radii of 3, 8 and 24 of 256 pixels, in pictures of 56 and 50.
-    detail = detail_of(STRUCTURE[None], (1, 2, 5), 4e-3, ours)
-    assert torch.equal(method.ground.inputs, torch.cat([ours, detail], 1))
+    # Radii of 1.5, 4, 10 and 24 of 256 pixels, in pictures of 56 and 50.
+    detail = detail_of(STRUCTURE[None], (1, 1, 2, 5), 4e-3, ours)
+    given = torch.cat([ours[:, :-3], detail, ours[:, -3:]], 1)
+    assert torch.equal(method.ground.inputs, given)
     lesson = method.ground.lesson
     assert torch.equal(lesson.picture, APPEARANCE[None])
     assert torch.equal(lesson.addresses, theirs)
-    assert torch.equal(lesson.detail, detail_of(APPEARANCE[None], (1, 2, 5), 4e-3, theirs))
+    assert torch.equal(lesson.detail, detail_of(APPEARANCE[None], (1, 1, 2, 5), 4e-3, theirs))
     assert torch.equal(lesson.foreign, detail)
 
 

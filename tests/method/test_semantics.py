@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
+from splice.method import semantics
 from splice.method.correspondence import correspondence
 from splice.method.semantics import LONG_SIDE
 from splice.method.settings import Meaning
@@ -20,6 +21,16 @@ def meaning(**changes) -> Meaning:
 @pytest.fixture(scope="module")
 def vit() -> FrozenViT:
     return tiny.frozen()
+
+
+@pytest.fixture
+def plain(monkeypatch) -> None:
+    """Patches are enlarged, and not brought to edges."""
+    monkeypatch.setattr(
+        semantics,
+        "bilateral_upsampling",
+        lambda coarse, guide: F.interpolate(coarse, size=guide.shape[-2:], mode="bilinear"),
+    )
 
 
 PAIR = tiny.picture(40, 60, 1)[None], tiny.picture(50, 50, 2)[None]
@@ -67,6 +78,7 @@ def test_likeness_has_mean_0_and_deviation_1(vit):
     assert likeness.std().item() == pytest.approx(1, rel=1e-5)
 
 
+@pytest.mark.usefixtures("plain")
 def test_codes_are_whitened_over_both_pictures(vit):
     # As many pixels as patches: upsampling changes nothing then.
     pair = tiny.picture(16, 16, 1)[None], tiny.picture(16, 20, 2)[None]
@@ -81,6 +93,7 @@ def test_codes_are_whitened_over_both_pictures(vit):
     torch.testing.assert_close(covariance, torch.eye(8).double(), atol=1e-3, rtol=0)
 
 
+@pytest.mark.usefixtures("plain")
 def test_codes_are_the_principal_axes_of_the_deepest_keys(vit):
     found = tiny.semantics_of(vit, *PAIR, PAIR[0], meaning(channels=3))
     ours, theirs = (averaged(vit, image, 4, "keys") for image in PAIR)
@@ -123,8 +136,8 @@ def test_there_are_no_more_codes_than_keys_have_channels(vit):
 
 def test_codes_of_patches_are_means_of_their_pixels():
     codes = torch.randn(1, 5, 12, 20, generator=tiny.generator())
-    semantics = tiny.semantics(codes, torch.zeros(15, 4), (3, 5), (2, 2))
-    found = semantics.patch_codes(2)
+    of_pair = tiny.semantics(codes, torch.zeros(15, 4), (3, 5), (2, 2))
+    found = of_pair.patch_codes(2)
     assert found.shape == (15, 2)
     for row in range(3):
         for column in range(5):
