@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.method.appearances import Appearance, Patches, in_a_row
-from splice.method.correspondence import correspondence_to_all
+from splice.method.correspondence import agreed, correspondence_to_all
 from splice.method.semantics import Semantics, principal_axes
 from splice.pictures.bilateral import bilateral_upsampling
 
@@ -80,7 +80,8 @@ def find_addresses(
         own = correspondence_to_all(each, [each], part.grid, [part])
         theirs.append(_addresses(own, code, part.grid, image))
     lent = in_a_row(codes[:lenders])
-    ours = _addresses(semantics.likeness, lent, semantics.structure_grid, structure)
+    likeness = agreed(semantics.likeness, semantics.tokens[0], semantics.structure_grid)
+    ours = _addresses(likeness, lent, semantics.structure_grid, structure)
     return ours if strength == 1 else torch.lerp(theirs[-1], ours, strength), theirs
 
 

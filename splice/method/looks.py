@@ -20,7 +20,7 @@ from splice.method.views import View
 COUNT = 12
 """Looks at each size."""
 
-SIZES = (0.85, 1.15)
+SIZES = (0.8, 1.2)
 """Range of the short side, in shares of the wanted one."""
 
 MOVES = 14

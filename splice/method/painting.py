@@ -37,6 +37,12 @@ from splice.pictures.images import resize_short_side
 SMALL_SIDE = 256
 """Short side, in pixels, at which tones, outlines and palettes are found, and compared."""
 
+SHARES = (0.75, 1.0)
+"""Range of the size at which the output is painted to be looked at, in shares of its own.
+
+Steps are cheaper, and no pattern is bound to the grid of pixels.
+"""
+
 MEANING = 0.28
 """How much likeness in meaning counts beside looks when tokens are matched."""
 
@@ -100,11 +106,20 @@ class Painting(Method):
         given, shown, counts = self.ground.lesson.draw(self.random)
         terms = {"identity": lesson_term(paint([given])[0], shown, counts)}
         if step >= self.alone:
-            height, width = self.structure.shape[-2:]
-            painted = paint([self.ground.inputs])[0][..., :height, :width]
-            painted = composite(painted, self.structure, self.mask)
+            painted = composite(self._painted(paint), self.structure, self.mask)
             terms = {**self._seen(painted, self.draw()), **terms}
         return {name: getattr(weights, name) * value for name, value in terms.items()}
+
+    def _painted(self, paint: Paint) -> Float[Tensor, "1 3 height width"]:
+        """What the generator paints of the structure image, at some size."""
+        height, width = self.structure.shape[-2:]
+        inputs, size = self.ground.inputs, self.given_size
+        low, high = SHARES
+        share = low + (high - low) * torch.rand((), generator=self.random).item()
+        shrunk = [max(1, round(share * side)) for side in size]
+        smaller = F.interpolate(inputs, size=shrunk, mode="bilinear", antialias=True)
+        painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
+        return F.interpolate(painted, size=size, mode="bilinear")[..., :height, :width]
 
     def _seen(self, output: Tensor, look: Look) -> dict[str, Float[Tensor, ""]]:
         """The terms on the output, of which the transformer sees a look."""

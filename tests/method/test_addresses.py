@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from splice.method import addresses
 from splice.method.addresses import find_addresses, lent_colours
 from splice.method.appearances import Appearance, Patches
-from splice.method.correspondence import correspondence
+from splice.method.correspondence import agreed, correspondence
 from splice.method.semantics import Semantics
 
 STRUCTURE, APPEARANCE = tiny.picture(24, 32, 1)[None], tiny.picture(32, 24, 2)[None]
@@ -42,7 +42,8 @@ def test_an_address_is_the_mean_code_of_what_means_the_same():
     tokens = found.tokens[1].double().numpy()
     left, _, _ = np.linalg.svd(tokens, full_matrices=False)
     own = correspondence(found.tokens[1], found.tokens[1], (4, 3), (4, 3))
-    sets = ((ours, found.likeness, (3, 4), (24, 32)), (theirs, own, (4, 3), (32, 24)))
+    told = agreed(found.likeness, found.tokens[0], (3, 4))
+    sets = ((ours, told, (3, 4), (24, 32)), (theirs, own, (4, 3), (32, 24)))
     signs = None
     for address, likeness, grid, size in sets:
         assert address.shape == (1, 9 + 3, *size)
@@ -64,7 +65,8 @@ def test_lent_colours_are_the_mean_colours_of_what_means_the_same():
     ours, (theirs,) = find_addresses(STRUCTURE, [Appearance(APPEARANCE)], found)
     patches = APPEARANCE[0].double().unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4)).flatten(1).numpy()
     own = correspondence(found.tokens[1], found.tokens[1], (4, 3), (4, 3))
-    sets = ((ours, found.likeness, (3, 4), (24, 32)), (theirs, own, (4, 3), (32, 24)))
+    told = agreed(found.likeness, found.tokens[0], (3, 4))
+    sets = ((ours, told, (3, 4), (24, 32)), (theirs, own, (4, 3), (32, 24)))
     for address, likeness, grid, size in sets:
         shares = np.exp(likeness.double().numpy() / 0.02)
         colours = patches @ (shares / shares.sum(1, keepdims=True)).T

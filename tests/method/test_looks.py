@@ -31,8 +31,8 @@ def test_there_is_a_dozen_half_of_them_in_the_mirror(looks):
 def test_looks_are_about_as_large_as_is_said(looks, vit):
     sides = [look.short_side for look in looks]
     assert all(side % tiny.PATCH == 0 for side in sides)
-    # From 0.85 to 1.15 of 84 pixels, cut down to whole patches of 14.
-    assert set(sides) == {70, 84}
+    # From 0.8 to 1.2 of 84 pixels, cut down to whole patches of 14.
+    assert {70, 84} <= set(sides) <= {56, 70, 84, 98}
     for look in draw_looks(STRUCTURE, vit, 32, GRID, 0):
         assert look.short_side in (14, 28)
 

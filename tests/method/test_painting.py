@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
-from splice.method import objective
+from splice.method import objective, painting
 from splice.method.addresses import find_addresses
 from splice.method.appearances import Appearance
 from splice.method.detail import detail_of
@@ -176,16 +176,18 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_the_sum_of_all_terms_in_the_same_look(vit):
+def test_the_sum_of_all_terms_in_the_same_look(vit, monkeypatch):
+    monkeypatch.setattr(painting, "SHARES", (1.0, 1.0))
     transfer, twin = stirred(make(vit)), stirred(make(vit))
     mirrored = set()
     for step in (1, 2, 3, 4, 5, 4, 3, 2):
         transfer.step = step
         state = transfer.random.get_state()
         losses = transfer.losses()
-        # The lesson is drawn before the look.
+        # The lesson and the size are drawn before the look.
         twin.random.set_state(state)
         twin.method.ground.lesson.draw(twin.random)
+        torch.rand((), generator=twin.random)
         look = twin.method.draw()
         mirrored.add(look.view.flip)
         twin.random.set_state(state)
@@ -198,13 +200,14 @@ def test_the_sum_of_all_terms_in_the_same_look(vit):
     assert mirrored == {False, True}
 
 
-def test_terms_are_calibrated(vit):
+def test_terms_are_calibrated(vit, monkeypatch):
     """The structure image left as it is has the whole difference in look, and none in structure."""
+    monkeypatch.setattr(painting, "SHARES", (1.0, 1.0))
     method = make(vit).method
 
     def losses() -> dict[str, Tensor]:
         def paint(inputs: list[Tensor]) -> list[Tensor]:
-            whole = inputs[0] is method.ground.inputs
+            whole = torch.equal(inputs[0], method.ground.inputs)
             return [method.structure if whole else torch.zeros(1, 3, *inputs[0].shape[-2:])]
 
         return method.losses(5, paint)
@@ -273,7 +276,21 @@ def test_the_output_is_seen_after_the_lesson(vit):
     method = make(vit, tiny.settings(steps=10, seen={"short_side": 84})).method
     assert method.alone == 2
     assert [method.kind(step) for step in range(10)] == ["lesson"] * 2 + ["seen"] * 8
-    assert {method.draw().short_side for _ in range(20)} <= {70, 84}
+    assert {method.draw().short_side for _ in range(20)} <= {56, 70, 84, 98}
+
+
+def test_the_output_is_painted_at_changing_sizes_to_be_looked_at(vit):
+    transfer, sizes = stirred(make(vit)), []
+
+    def paint(inputs: list[Tensor]) -> list[Tensor]:
+        sizes.append(inputs[0].shape[-2:])
+        return transfer.learner.paint(inputs, torch.float32)
+
+    for _ in range(30):
+        transfer.method.losses(5, paint)
+    heights = [height for height, _ in sizes[1::2]]
+    assert 42 <= min(heights) < 46 and 52 < max(heights) <= 56
+    assert all(abs(width / height - 66 / 56) < 0.03 for height, width in sizes[1::2])
 
 
 def test_looks_are_drawn_with_equal_chances(vit):
