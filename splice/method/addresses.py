@@ -1,11 +1,11 @@
 """Where each pixel belongs in the appearance image, in a language that both pictures share.
 
-The address of a pixel is a code of the appearance image's patches that mean the same, and their mean
-colours. An eye has the address of the other picture's eyes, fur that of its fur. A network that has
-learnt what the appearance image has at each address can paint another picture from its addresses.
+The address of a pixel is a code of the appearance image's patches that mean the same. An eye has the
+address of the other picture's eyes, fur that of its fur. A network that has learnt what the appearance
+image has at each address can paint another picture from its addresses.
 
 Of several appearance images each has channels of its own, which are 0 where another one lends the
-address, and a mark among them. The colours stand behind these, whoever lends them.
+address, and a mark among them.
 """
 
 from collections.abc import Sequence
@@ -16,18 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.method.appearances import Appearance, Patches, in_a_row
-from splice.method.correspondence import agreed, correspondence_to_all
+from splice.method.correspondence import correspondence_to_all
 from splice.method.semantics import Semantics, principal_axes
 from splice.pictures.bilateral import bilateral_upsampling
 
 CHANNELS = 32
-"""Of an address, besides its colours."""
-
-COLOURS = 3
-"""Channels of the colours, which are the last of an address."""
-
-PALEST = 0.02
-"""How near to black and white lent colours come: the logits of these two are not finite."""
+"""Of an address."""
 
 TEMPERATURE = 0.02
 """Of the softmax over likeness that says which patches mean the same."""
@@ -47,10 +41,8 @@ def find_addresses(
 ) -> tuple[Address, list[Float[Tensor, "1 channels _ _"]]]:
     """The addresses of the structure image's pixels and of the appearance images' own.
 
-    The codes are the appearance image's tokens on their principal axes, each with variance 1; the
-    colours, as logits, are the means of its patches. What a network has not seen together it paints
-    in colours of its own; where it starts from lent ones it knows better. Both pictures find their
-    addresses in the same way, so that one is as smooth as the other.
+    The codes are the appearance image's tokens on their principal axes, each with variance 1. Both
+    pictures find their addresses in the same way, so that one is as smooth as the other.
 
     Below a strength of 1 the structure image is one of those that lend addresses. Its pixels have their
     own at strength 0 and those of the appearance images at strength 1; in between they have of both.
@@ -73,15 +65,12 @@ def find_addresses(
         tokens.append(semantics.tokens[0])
         patches.append(Patches(semantics.structure_grid))
     codes = _in_own_channels([_codes(*each) for each in zip(tokens, patches, strict=True)])
-    colours = [_colours(*each) for each in zip(patches, shown, strict=True)]
-    codes = [torch.cat(each, 1) for each in zip(codes, colours, strict=True)]
     theirs = []
     for image, each, part, code in zip(shown, tokens, patches, codes, strict=True):
         own = correspondence_to_all(each, [each], part.grid, [part])
         theirs.append(_addresses(own, code, part.grid, image))
     lent = in_a_row(codes[:lenders])
-    likeness = agreed(semantics.likeness, semantics.tokens[0], semantics.structure_grid)
-    ours = _addresses(likeness, lent, semantics.structure_grid, structure)
+    ours = _addresses(semantics.likeness, lent, semantics.structure_grid, structure)
     return ours if strength == 1 else torch.lerp(theirs[-1], ours, strength), theirs
 
 
@@ -94,15 +83,7 @@ def laid_together(address: Address, lenders: int) -> Float[Tensor, "1 _ height w
     """
     if lenders == 1:
         return address
-    codes, colours = address[:, :-COLOURS], address[:, -COLOURS:]
-    return torch.cat([codes.unflatten(1, (lenders, -1)).sum(1), colours], 1)
-
-
-def lent_colours(
-    address: Float[Tensor, "1 channels height width"],
-) -> Float[Tensor, "1 3 height width"]:
-    """The colours of addresses, in [0, 1]: a picture without any detail."""
-    return torch.sigmoid(address[:, -COLOURS:])
+    return address.unflatten(1, (lenders, -1)).sum(1)
 
 
 def _codes(
@@ -111,13 +92,6 @@ def _codes(
     """Tokens of a picture on its principal axes, of the patches that take part."""
     mine = patches.of(tokens)
     return mine @ principal_axes(mine, CHANNELS)
-
-
-def _colours(
-    patches: Patches, image: Float[Tensor, "1 3 rows columns"]
-) -> Float[Tensor, "patches 3"]:
-    """Mean colours of the patches that take part, in [0, 1]."""
-    return patches.of(F.interpolate(image, size=patches.grid, mode="area")[0].flatten(1).T)
 
 
 def _in_own_channels(codes: Sequence[Tensor]) -> list[Float[Tensor, "_ channels"]]:
@@ -135,6 +109,4 @@ def _in_own_channels(codes: Sequence[Tensor]) -> list[Float[Tensor, "_ channels"
 
 def _addresses(likeness: Tensor, codes: Tensor, grid: tuple[int, int], image: Tensor) -> Address:
     coarse = torch.softmax(likeness / TEMPERATURE, 1) @ codes
-    fine = bilateral_upsampling(coarse.T.reshape(1, -1, *grid), image)
-    colours = fine[:, -COLOURS:].clamp(PALEST, 1 - PALEST).logit()
-    return torch.cat([fine[:, :-COLOURS], colours], 1)
+    return bilateral_upsampling(coarse.T.reshape(1, -1, *grid), image)

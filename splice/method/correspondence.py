@@ -30,9 +30,6 @@ UPRIGHT = 4.0
 CROWDED, CLOSEST = 0.5, 10
 """What a patch loses for being like many, as a share of its mean likeness to the closest."""
 
-KINDRED, NEARBY = 0.3, 8.0
-"""How much likeness, in deviations, and how many patches lie between two that agree e times less."""
-
 
 def correspondence(
     ours: Float[Tensor, "patches width"],
@@ -118,26 +115,6 @@ def consensus(
     if heard is not None:
         weights = weights.clamp_min(1e-6)
     return (summed / weights).view(likeness.shape)
-
-
-def agreed(
-    likeness: Float[Tensor, "patches others"], ours: Float[Tensor, "patches width"], grid: Grid
-) -> Float[Tensor, "patches others"]:
-    """Likeness as a patch and the patches near it that are like it tell it together.
-
-    A part of one piece then has its look from one place: without it a snowfield has holes that answer
-    to a dark wood. The weights of these patches are exp(z / `KINDRED` - d² / (2 `NEARBY`²)), z being
-    the cosine of tokens, scaled to mean 0 and deviation 1, and d the distance in patches.
-
-    Args:
-        likeness: in meaning, as `correspondence_to_all` tells it.
-        ours: tokens of length 1, row by row.
-        grid: rows and columns of ours.
-    """
-    places = torch.cartesian_prod(*(torch.arange(side) for side in grid)).to(ours)
-    apart = torch.cdist(places, places).square()
-    alike = _standard(ours @ ours.T)
-    return torch.softmax(alike / KINDRED - apart / (2 * NEARBY**2), 1) @ likeness
 
 
 def _heights(grid: Grid, like: Tensor) -> Float[Tensor, " patches"]:

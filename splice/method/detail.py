@@ -1,4 +1,4 @@
-"""A photograph's detail: its brightness against its surroundings, whatever its light and colours.
+"""A photograph's detail, which is its brightness against its surroundings, and its colours without it.
 
 The detail says where edges, hairs and leaves are, and neither what they are made of nor in which light
 they stand. Two photographs of one kind have details of one kind, so what a network learns to make of
@@ -8,11 +8,16 @@ the one's it can make of the other's.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from splice.method.objective import brightness
+from splice.pictures.bilateral import bilateral_upsampling
 from splice.pictures.guided_filter import window_functions, window_mean
+
+PALEST = 0.02
+"""How near to black and white colours come: the logits of these two are not finite."""
 
 GUIDES = 3
 """Channels of addresses that tell what is usual."""
@@ -50,6 +55,19 @@ def detail_of(
             rest = light - offset - (torch.cat(slopes, 1) * guide).sum(1, keepdim=True)
         maps.append(rest / (window_mean(rest * rest, radius) + faint).sqrt())
     return torch.cat(maps, 1)
+
+
+def without_detail(
+    image: Float[Tensor, "1 3 height width"], grid: tuple[int, int]
+) -> Float[Tensor, "1 3 height width"]:
+    """Logits of a picture's colours, the means of its patches brought to its edges.
+
+    Args:
+        image: in [0, 1].
+        grid: rows and columns of patches.
+    """
+    means = F.interpolate(image, size=grid, mode="area")
+    return bilateral_upsampling(means, image).clamp(PALEST, 1 - PALEST).logit()
 
 
 def foreign_detail(

@@ -12,8 +12,8 @@ from splice.method import objective
 from splice.method.addresses import find_addresses, laid_together
 from splice.method.appearances import Appearance, side_by_side
 from splice.method.clusters import k_means, nearest_centre
-from splice.method.detail import detail_of
-from splice.method.lesson import Lesson, given
+from splice.method.detail import detail_of, without_detail
+from splice.method.lesson import Lesson
 from splice.method.palette import Palettes
 from splice.method.semantics import Semantics
 from splice.method.settings import Settings
@@ -61,6 +61,7 @@ def find_ground(
     appearances: Sequence[Appearance],
     semantics: Semantics,
     settings: Settings,
+    toned: Float[Tensor, "1 3 height width"],
     palettes: Palettes,
     mask: Float[Tensor, "1 1 height width"] | None = None,
 ) -> Ground:
@@ -71,6 +72,7 @@ def find_ground(
         appearances: the appearance images, of about that size.
         semantics: of the pair.
         settings: of the run.
+        toned: the structure image in the appearance image's tones, whose colours are the first.
         palettes: of the pair.
         mask: 1 where the structure image is painted; None for all.
     """
@@ -95,11 +97,21 @@ def find_ground(
             *zip((each.picture for each in lenders), theirs, strict=True),
         )
     )
-    lesson = Lesson.of(lenders, theirs, theirs_detail, detail)
-    beside = [given(lesson.addresses, lesson.detail)] if len(lenders) > 1 else []
+    grids = [each.grid for each in semantics.patches]
+    grids += [semantics.structure_grid] if strength < 1 else []
+    pictures = [each.picture for each in lenders]
+    colours = without_detail(toned, semantics.structure_grid)
+    theirs_colours = [without_detail(*each) for each in zip(pictures, grids, strict=True)]
+    lesson = Lesson.of(lenders, theirs, theirs_detail, theirs_colours, detail)
+    beside = []
+    if len(lenders) > 1:
+        beside = [torch.cat([lesson.addresses, lesson.detail, lesson.colours], 1)]
+    own = None
+    if strength < 1:
+        own = _given([theirs[-1], theirs_detail[-1], theirs_colours[-1]], beside)
     return Ground(
-        _given(ours, detail, beside),
-        _given(theirs[-1], theirs_detail[-1], beside) if strength < 1 else None,
+        _given([ours, detail, colours], beside),
+        own,
         lenders,
         lesson,
         objective.outlines_of(
@@ -111,14 +123,14 @@ def find_ground(
 
 
 def _given(
-    address: Tensor, detail: Tensor, beside: Sequence[Tensor]
+    told: Sequence[Float[Tensor, "1 _ height width"]], beside: Sequence[Tensor]
 ) -> Float[Tensor, "1 inputs rows columns"]:
-    """What the generator is given of a picture.
+    """What the generator is given of a picture: codes, detail, and last the colours to start from.
 
     It takes away what is alike all over, as a mark of who lends may be. So the lenders stand beside the
     picture, as they do in the lesson.
     """
-    together = side_by_side([given(address, detail), *beside])
+    together = side_by_side([torch.cat(list(told), 1), *beside])
     return together.contiguous(memory_format=torch.channels_last)
 
 

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.method.addresses import COLOURS
 from splice.method.appearances import Appearance, side_by_side
 from splice.method.detail import foreign_detail
 from splice.method.views import View
@@ -39,6 +38,7 @@ class Lesson:
         picture: the appearance image, in [0, 1].
         addresses: of its pixels.
         detail: its own.
+        colours: logits of its colours without detail, which the generator starts from.
         foreign: the structure image's detail.
         counts: how much each pixel counts, in [0, 1]; None where all count alike.
     """
@@ -46,6 +46,7 @@ class Lesson:
     picture: Float[Tensor, "1 3 rows columns"]
     addresses: Float[Tensor, "1 channels rows columns"]
     detail: Float[Tensor, "1 radii rows columns"]
+    colours: Float[Tensor, "1 3 rows columns"]
     foreign: Float[Tensor, "1 radii height width"]
     counts: Float[Tensor, "1 1 rows columns"] | None = None
 
@@ -54,6 +55,7 @@ class Lesson:
         shown: Sequence[Appearance],
         addresses: Sequence[Float[Tensor, "1 channels _ _"]],
         details: Sequence[Float[Tensor, "1 radii _ _"]],
+        colours: Sequence[Float[Tensor, "1 3 _ _"]],
         foreign: Float[Tensor, "1 radii height width"],
     ) -> "Lesson":
         """The lesson of one or several pictures, which are learnt as one, side by side.
@@ -66,6 +68,7 @@ class Lesson:
             side_by_side([each.picture for each in shown]),
             side_by_side(addresses),
             side_by_side(details),
+            side_by_side(colours),
             foreign,
             None if all_alike else side_by_side([each.counts() for each in shown], border=False),
         )
@@ -96,16 +99,15 @@ class Lesson:
         def seen(maps: Tensor) -> Tensor:
             return F.interpolate(view.cut(maps), size=size, mode="bilinear", antialias=True)
 
-        addresses, detail, picture = map(seen, (self.addresses, self.detail, self.picture))
+        addresses, detail = seen(self.addresses), seen(self.detail)
         detail = detail + FOREIGN * strength * foreign_detail(
             [self.foreign, self.detail], size, random
         )
-        inputs = given(addresses, detail)
-        noise = torch.randn(inputs.shape, generator=random).to(inputs)
+        told = torch.cat([addresses, detail], 1)
+        told = told + NOISE * torch.randn(told.shape, generator=random).to(told)
         # The colours that the generator starts from would keep their noise.
-        noise[:, -COLOURS:] = 0
-        inputs = inputs + NOISE * noise
-        return inputs, picture, None if self.counts is None else seen(self.counts)
+        inputs = torch.cat([told, seen(self.colours)], 1)
+        return inputs, seen(self.picture), None if self.counts is None else seen(self.counts)
 
 
 def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, float | int]:
@@ -118,13 +120,6 @@ def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, floa
     short = min(PIECE, rows, columns)
     long = min(short * min(WIDEST, max(rows, columns) / min(rows, columns)), max(rows, columns))
     return (short, long) if rows <= columns else (long, short)
-
-
-def given(
-    address: Float[Tensor, "1 channels height width"], detail: Float[Tensor, "1 radii height width"]
-) -> Float[Tensor, "1 inputs height width"]:
-    """What the generator is given: codes, detail, and last the colours that it starts from."""
-    return torch.cat([address[:, :-COLOURS], detail, address[:, -COLOURS:]], 1)
 
 
 def lesson_term(

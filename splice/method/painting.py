@@ -241,6 +241,7 @@ class Painting(Method):
             self.appearances,
             self.semantics,
             self.settings,
+            applied(self.tones, self.structure).clamp(0, 1),
             find_palettes(
                 self.small,
                 self.appearances,

@@ -160,8 +160,7 @@ def test_the_appearance_term_is_the_weighted_mean_over_looks():
 def test_looks_have_channels_of_their_own_in_addresses():
     method = Transfer(STRUCTURE, [APPEARANCE, OTHER], tiny.settings(), tiny.frozen()).method
     lesson = method.ground.lesson
-    # The colours, which come last, stand in the same channels whoever lends them.
-    codes = lesson.addresses[:, :-3]
+    codes = lesson.addresses
     channels = codes.shape[1]
     width = method.appearances[0].picture.shape[-1]
     first, second = codes[..., :width], codes[..., width:]

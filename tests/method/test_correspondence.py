@@ -11,7 +11,7 @@ from torch import Tensor
 
 from splice.method import correspondence as module
 from splice.method.appearances import Patches
-from splice.method.correspondence import agreed, consensus, correspondence
+from splice.method.correspondence import consensus, correspondence
 
 
 def tokens(count: int, seed: int, width: int = 6) -> Tensor:
@@ -72,22 +72,6 @@ def test_likeness_is_put_together_from_neighbours_itself_height_and_rarity(monke
     expected = standard(expected - 0.5 * closest)
     found = correspondence(ours, theirs, grid, other)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
-
-
-def test_patches_near_and_alike_agree_in_a_loop(monkeypatch):
-    monkeypatch.setattr(module, "NEARBY", 1.5)
-    grid, ours = (3, 4), tokens(12, 1)
-    likeness = torch.randn(12, 5, generator=tiny.generator(2))
-    cosine = ours.double().numpy() @ ours.double().numpy().T
-    z = (cosine - cosine.mean()) / cosine.std(ddof=1)
-    found = agreed(likeness, ours, grid)
-    for i in range(12):
-        total, weights = np.zeros(5), 0.0
-        for j in range(12):
-            apart = (i // 4 - j // 4) ** 2 + (i % 4 - j % 4) ** 2
-            weight = math.exp(z[i, j] / 0.3 - apart / (2 * 1.5**2))
-            total, weights = total + weight * likeness[j].double().numpy(), weights + weight
-        np.testing.assert_allclose(found[i], total / weights, rtol=1e-4, atol=1e-5)
 
 
 def test_neighbours_tell_apart_what_looks_alike():

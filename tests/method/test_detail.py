@@ -5,7 +5,7 @@ import pytest
 import tiny
 import torch
 
-from splice.method.detail import detail_of, foreign_detail
+from splice.method.detail import detail_of, foreign_detail, without_detail
 
 
 def windows(image: np.ndarray, radius: int) -> np.ndarray:
@@ -96,3 +96,32 @@ def test_foreign_detail_is_a_piece_of_one_of_the_pictures():
         assert len(matches) == 1
         seen.update(matches)
     assert len(seen) > 35  # of 44
+
+
+# What is left without it.
+
+
+def test_without_detail_a_patch_has_about_its_mean_colour():
+    image = tiny.picture(48, 64, 3)[None]
+    found = torch.sigmoid(without_detail(image, (6, 8)))
+    means = image[0].unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4))
+    kept = found[0].unfold(1, 8, 8).unfold(2, 8, 8).mean((3, 4))
+    assert (kept - means).abs().mean() < 0.3 * (
+        means - means.mean((1, 2), keepdim=True)
+    ).abs().mean()
+
+
+def test_noise_goes_and_edges_stay_without_detail():
+    wall = torch.cat([torch.full((3, 40, 37), 0.2), torch.full((3, 40, 43), 0.8)], -1)
+    noise = 0.05 * torch.randn(3, 40, 80, generator=tiny.generator())
+    found = torch.sigmoid(without_detail((wall + noise).clamp(0, 1)[None], (5, 10)))[0]
+    assert (found - wall)[..., 5:30].std() < 0.5 * noise.std()
+    step = found[..., 37] - found[..., 36]
+    assert step.mean().item() == pytest.approx(0.6, abs=0.1)
+
+
+def test_black_and_white_have_finite_logits():
+    halves = torch.cat([torch.zeros(1, 3, 32, 12), torch.ones(1, 3, 32, 12)], -1)
+    found = without_detail(halves, (4, 3))
+    assert bool(torch.isfinite(found).all())
+    assert 0.01 < torch.sigmoid(found).min() < 0.05 < 0.95 < torch.sigmoid(found).max() < 0.99

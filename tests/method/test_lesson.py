@@ -9,20 +9,21 @@ from splice.method import lesson
 from splice.method.lesson import Lesson
 
 PICTURE = tiny.picture(30, 40, 1)[None]
-ADDRESSES = torch.randn(1, 7, 30, 40, generator=tiny.generator(2))
+ADDRESSES = torch.randn(1, 4, 30, 40, generator=tiny.generator(2))
+COLOURS = torch.randn(1, 3, 30, 40, generator=tiny.generator(5))
 DETAIL = torch.randn(1, 2, 30, 40, generator=tiny.generator(3))
 FOREIGN = 50 + torch.randn(1, 2, 20, 25, generator=tiny.generator(4))
 
 
 def make() -> Lesson:
-    return Lesson(PICTURE, ADDRESSES, DETAIL, FOREIGN)
+    return Lesson(PICTURE, ADDRESSES, DETAIL, COLOURS, FOREIGN)
 
 
 def test_small_pictures_are_shown_whole_at_some_size_perhaps_mirrored(monkeypatch):
     monkeypatch.setattr(lesson, "NOISE", 0.0)
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
     random, turned, heights = tiny.generator(), set(), set()
-    everything = torch.cat([ADDRESSES[:, :4], DETAIL, ADDRESSES[:, 4:], PICTURE], 1)
+    everything = torch.cat([ADDRESSES, DETAIL, COLOURS, PICTURE], 1)
     for _ in range(40):
         given, wanted, counts = make().draw(random)
         assert counts is None
@@ -46,7 +47,8 @@ def test_large_pictures_are_shown_in_pieces_of_one_scale(monkeypatch):
     rows = torch.arange(60.0).view(1, 1, -1, 1).expand(1, 1, 60, 90)
     columns = torch.arange(90.0).view(1, 1, 1, -1).expand(1, 1, 60, 90)
     picture = torch.cat([rows, columns, columns], 1)
-    shown = Lesson(picture, torch.zeros(1, 7, 60, 90), torch.zeros(1, 2, 60, 90), FOREIGN)
+    nothing = (torch.zeros(1, channels, 60, 90) for channels in (4, 2, 3))
+    shown = Lesson(picture, *nothing, FOREIGN)
     random, tops, lefts = tiny.generator(), [], []
     for _ in range(60):
         _, piece, _ = shown.draw(random)
@@ -67,7 +69,7 @@ def test_noise_is_added_to_all_but_the_colours_to_start_from(monkeypatch):
     monkeypatch.setattr(lesson, "SIZES", (1.0, 1.0))
     monkeypatch.setattr(lesson, "NOISE", 0.5)
     given, wanted, _ = make().draw(tiny.generator())
-    plain = torch.cat([ADDRESSES[:, :4], DETAIL, ADDRESSES[:, 4:]], 1)
+    plain = torch.cat([ADDRESSES, DETAIL, COLOURS], 1)
     mirrored = bool((wanted - PICTURE).abs().max() > 1e-5)
     noise = given - (plain.flip(-1) if mirrored else plain)
     assert noise[:, -3:].abs().max() < 1e-5

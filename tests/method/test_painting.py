@@ -14,7 +14,7 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective, painting
 from splice.method.addresses import find_addresses
 from splice.method.appearances import Appearance
-from splice.method.detail import detail_of
+from splice.method.detail import detail_of, without_detail
 from splice.method.gamut import gamut_of, gamut_term
 from splice.method.looks import Look
 from splice.method.palette import palette_term
@@ -74,17 +74,21 @@ def test_without_steps_the_toned_picture_is_the_output(vit):
     assert torch.equal(transfer.output(), transfer.method.first(0, STRUCTURE[None])[0])
 
 
-def test_the_generator_is_given_addresses_and_detail(vit):
+def test_the_generator_is_given_addresses_detail_and_colours(vit):
     method = make(vit).method
     look = Appearance(APPEARANCE[None])
     ours, (theirs,) = find_addresses(STRUCTURE[None], [look], method.semantics)
     # Radii of 1.5, 4, 10 and 24 of 256 pixels, in pictures of 56 and 50.
     detail = detail_of(STRUCTURE[None], (1, 1, 2, 5), 4e-3, ours)
-    given = torch.cat([ours[:, :-3], detail, ours[:, -3:]], 1)
-    assert torch.equal(method.ground.inputs, given)
+    toned = applied(method.tones, STRUCTURE[None]).clamp(0, 1)
+    colours = without_detail(toned, method.semantics.structure_grid)
+    assert torch.equal(method.ground.inputs, torch.cat([ours, detail, colours], 1))
     lesson = method.ground.lesson
     assert torch.equal(lesson.picture, APPEARANCE[None])
     assert torch.equal(lesson.addresses, theirs)
+    assert torch.equal(
+        lesson.colours, without_detail(APPEARANCE[None], method.semantics.patches[0].grid)
+    )
     assert torch.equal(lesson.detail, detail_of(APPEARANCE[None], (1, 1, 2, 5), 4e-3, theirs))
     assert torch.equal(lesson.foreign, detail)
 
@@ -363,8 +367,7 @@ def test_a_small_painting_is_delivered_at_the_photograph_s_size_with_its_grain(v
     assert torch.equal(transfer.output(), expected[0])
 
 
-def test_a_network_of_zeros_paints_the_lent_colours(vit):
-    """The first picture of the generator: the colours of what corresponds, without any detail."""
+def test_a_network_of_zeros_paints_the_toned_picture_without_its_detail(vit):
     transfer = make(vit, tiny.settings(steps=1, painted=32))
     transfer.step = 1
     painted = transfer.picture()
