@@ -31,7 +31,7 @@ from splice.benchmark.stopwatch import PARTS, Call, Calls, Stopwatch, recorded_c
 from splice.benchmark.table import as_data, as_text, heading
 from splice.commands.cli import main
 from splice.errors import InputError
-from splice.method import objective
+from splice.method import objective, painting
 from splice.method.generator import InstanceNorm, UNet
 from splice.method.transfer import Transfer
 from splice.running.presets import load_preset
@@ -317,6 +317,7 @@ def test_watching_leaves_no_trace(monkeypatch):
 
 
 def test_calls_are_those_with_gradient(monkeypatch):
+    monkeypatch.setattr(painting, "SHARES", (1.0, 1.0))
     transfer = _transfer(seen={"since": 0})
     next(transfer.steps())
     drawn = _drawn(transfer, monkeypatch)
@@ -326,7 +327,7 @@ def test_calls_are_those_with_gradient(monkeypatch):
     # Codes, four maps of detail, and colours: of a piece of the appearance image, and of the picture.
     lesson, output = (call.shape for call in calls.generator)
     height, width = transfer.structure.shape[-2:]
-    channels = transfer.method.ground.lesson.addresses.shape[1] + 4
+    channels = transfer.method.ground.lesson.addresses.shape[1] + 4 + 3
     assert output == (1, channels, height, width)
     assert lesson[:2] == (1, channels)
     assert [call.shape for call in calls.vit] == [(1, 3, look.view.height, look.view.width)]

@@ -494,6 +494,7 @@ def test_the_quick_preset_gives_the_toned_picture(small, tmp_path, capsys):
     import torch
 
     from splice.backbones.frozen_vit import FrozenViT
+    from splice.backbones.precision import precision_of
     from splice.method.appearances import Appearance
     from splice.method.painting import Painting
     from splice.method.settings import Settings
@@ -507,6 +508,7 @@ def test_the_quick_preset_gives_the_toned_picture(small, tmp_path, capsys):
     assert (folder / "losses.csv").read_text() == "step,seconds,skipped,precision\n"
     vit = FrozenViT.load("timm:test_vit", weights=small.weights)
     settings = Settings.model_validate(record["settings"])
+    vit = vit.at_precision(precision_of(settings.precision, torch.device("cpu")))
     pair = [read_image(file)[None] for file in (small.structure, small.appearance)]
     painting = Painting(pair[0], [Appearance(pair[1])], settings, vit, torch.Generator())
     toned = painting.first(0, pair[0])[0]

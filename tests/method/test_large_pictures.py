@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splice.method import bands, lesson, sparing
+from splice.method import bands, lesson, painting, sparing
 from splice.method.settings import MAX_SIZE, Settings
 from splice.method.transfer import Transfer
 from splice.method.views import draw_view
@@ -46,6 +46,8 @@ def test_views_of_any_size_show_nearly_all(short, long, seed):
 @pytest.mark.parametrize("painted", [48, 80])
 def test_steps_learn_from_a_piece_and_from_all_that_is_painted(painted, monkeypatch):
     monkeypatch.setattr(lesson, "PIECE", 40)
+    monkeypatch.setattr(lesson, "SIZES", (1.0, 1.0))
+    monkeypatch.setattr(painting, "SHARES", (1.0, 1.0))
     transfer = make(tiny.settings(painted=painted, steps=2))
     seen = []
     transfer.learner.network.register_forward_hook(
