@@ -73,6 +73,8 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
     )
     try:
         yield
+        # Who leaves early may abort at its end, while others still talk to it.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 

@@ -8,6 +8,7 @@ after every step to whoever watches.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -82,7 +83,6 @@ class Transfer:
     Attributes:
         step: steps done.
         sparing: whether the run takes less memory and more time: pictures are large, or memory ran out.
-        learner: the generator, its average and its optimiser.
         method: what the generator is given, and what is wrong with what it paints.
     """
 
@@ -137,11 +137,16 @@ class Transfer:
         self.structure, self.appearance = self.method.structure, self.method.appearance
         if spares(self.structure.shape[-2], self.structure.shape[-1], settings):
             self.spare_memory()
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The generator, its average and its optimiser, which the first picture does without."""
         inputs = self._within_memory(lambda: self.method.inputs(0, 1).shape[1])
-        self.learner = Learner(inputs, settings, self.device)
-        self.learner.network.sparing = self.sparing
-        if settings.compiled:
-            self.learner.network.compile_learning()
+        learner = Learner(inputs, self.settings, self.device)
+        learner.network.sparing = self.sparing
+        if self.settings.compiled:
+            learner.network.compile_learning()
+        return learner
 
     def steps(self) -> Iterator[Step]:
         """Runs until `settings.steps` steps are done, and yields a record after each.
@@ -243,7 +248,7 @@ class Transfer:
         self.sparing = True
         self.full_vit = self.full_vit.spared()
         self.method.spare(self.full_vit.at_precision(self.dtype))
-        if hasattr(self, "learner"):
+        if "learner" in vars(self):
             self.learner.network.sparing = True
         let_go(self.device)
 
@@ -274,7 +279,8 @@ class Transfer:
             "skipped_in_a_row": self.failed.in_a_row,
             "precision": str(self.dtype).removeprefix("torch."),
             "views": self.random.get_state(),
-            **self.learner.state(),
+            # Before the first step it is what the seed makes of it.
+            **(self.learner.state() if self.step else {}),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -283,7 +289,8 @@ class Transfer:
         Raises:
             KeyError, RuntimeError: it is not the state of such a run.
         """
-        self.learner.restore(state)
+        if state["step"]:
+            self.learner.restore(state)
         self.step, self.failed = int(state["step"]), FailedSteps(self.device)
         self.failed.in_a_row = int(state["skipped_in_a_row"])
         if state["precision"] != str(self.dtype).removeprefix("torch."):
