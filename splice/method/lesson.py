@@ -127,6 +127,13 @@ def given(
     return torch.cat([address[:, :-COLOURS], detail, address[:, -COLOURS:]], 1)
 
 
+def address_in(
+    inputs: Float[Tensor, "1 inputs height width"], radii: int
+) -> Float[Tensor, "1 channels height width"]:
+    """The address in what the generator is given, beside a detail of so many radii."""
+    return torch.cat([inputs[:, : -radii - COLOURS], inputs[:, -COLOURS:]], 1)
+
+
 def lesson_term(
     painted: Float[Tensor, "1 3 rows columns"],
     shown: Float[Tensor, "1 3 rows columns"],

@@ -1,0 +1,87 @@
+"""What one generator learns of several key frames: of each in turn what it would learn of a picture."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from splice.backbones.frozen_vit import FrozenViT
+from splice.method.painting import Painting
+from splice.method.protocol import Method, Paint
+
+
+class KeyFrames(Method):
+    """The default method on several structure images of one size, one in each step.
+
+    Attributes:
+        paintings: the method on each.
+    """
+
+    def __init__(
+        self, others: Sequence[Float[Tensor, "1 3 height width"]], first: Tensor, *given: Any
+    ) -> None:
+        """Remembers what to work on.
+
+        Args:
+            others: the key frames but the first, in [0, 1].
+            first: the first.
+            given: the rest, as `Method` takes it; without a mask.
+        """
+        super().__init__(first, *given)
+        self.paintings = [Painting(frame, *given) for frame in (first, *others)]
+        self.structure = self.paintings[0].structure
+        self.appearances = self.paintings[0].appearances
+
+    @staticmethod
+    def of(frames: Sequence[Float[Tensor, "3 height width"]]) -> "Callable[..., KeyFrames]":
+        """What makes the method for a transfer whose structure image is the first of the frames."""
+
+        def make(first: Tensor, *given: Any) -> KeyFrames:
+            return KeyFrames([frame[None].to(first) for frame in frames[1:]], first, *given)
+
+        return make
+
+    @override
+    def use(self, vit: FrozenViT) -> None:
+        for painting in self.paintings:
+            painting.use(vit)
+
+    @override
+    def spare(self, vit: FrozenViT) -> None:
+        for painting in self.paintings:
+            painting.spare(vit)
+
+    @override
+    def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
+        return self.paintings[0].inputs(top, bottom)
+
+    @property
+    @override
+    def given_size(self) -> tuple[int, int]:
+        return self.paintings[0].given_size
+
+    @override
+    def kind(self, step: int) -> str:
+        return self.paintings[0].kind(step)
+
+    @override
+    def losses(self, step: int, paint: Paint) -> dict[str, Float[Tensor, ""]]:
+        return self.paintings[step % len(self.paintings)].losses(step, paint)
+
+    @override
+    def first(
+        self, step: int, photograph: Float[Tensor, "1 3 rows columns"]
+    ) -> Float[Tensor, "1 3 rows columns"] | None:
+        return self.paintings[0].first(step, photograph)
+
+    @override
+    @torch.no_grad()
+    def delivered(
+        self,
+        painted: Float[Tensor, "1 3 height width"],
+        photograph: Float[Tensor, "1 3 rows columns"],
+    ) -> Float[Tensor, "1 3 rows columns"]:
+        return self.paintings[0].delivered(painted, photograph)
