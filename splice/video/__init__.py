@@ -4,5 +4,5 @@ In come the frames of a video and pictures with a look. Out comes a video, or a 
 the audio as it was. What corresponds is found on a few key frames and carried on along what moves.
 """
 
-MODULES = ("flicker", "flow", "frames", "run")
+MODULES = ("flicker", "flow", "frames", "outcome", "run", "writing")
 """Modules that other rooms may use."""

@@ -47,7 +47,7 @@ def find_flow(
         frame: in [0, 1].
         earlier: likewise, of the same size.
     """
-    size = tuple(frame.shape[-2:])
+    size = (frame.shape[-2], frame.shape[-1])
     pair = brightness(torch.cat([_shrunk(frame, SIDE), _shrunk(earlier, SIDE)]))
     flow = pair.new_zeros(1, 2, *_sides(pair, COARSEST))
     for side in _pyramid(min(pair.shape[-2:])):
@@ -117,9 +117,7 @@ def inside(flow: Flow) -> Tensor:
     height, width = flow.shape[-2:]
     down = torch.arange(height, device=flow.device)[:, None] + flow[:, :1]
     across = torch.arange(width, device=flow.device) + flow[:, 1:]
-    return (
-        (down >= -0.5) & (down <= height - 0.5) & (across >= -0.5) & (across <= width - 0.5)
-    )
+    return (down >= -0.5) & (down <= height - 0.5) & (across >= -0.5) & (across <= width - 0.5)
 
 
 def _step(

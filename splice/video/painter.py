@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -107,16 +108,16 @@ class FramePainter:
             return last.output[0].cpu()
         side = min(self._side, *photograph.shape[-2:])
         small = resize_short_side(photograph[0], side)[None]
+        between = None
         if last is not None:
             flow = find_flow(small, last.small)
             strange = strangeness(small, last.small, flow)
             self._lent.carry(flow, strange)
-            if self._network is not None:
-                self._painted.carry(flow, strange)
-        output = self._output(small, photograph)
-        if last is not None:
             size = (photograph.shape[-2], photograph.shape[-1])
             between = resized_flow(flow, size)
+            self._painted.carry(between, F.interpolate(strange, size=size, mode="bilinear"))
+        output = self._painted.mend(self._output(small, photograph)).clamp(0, 1)
+        if last is not None and between is not None:
             self.flicker.add((photograph, last.frame), (output, last.output), between)
         self._last = _Last(small, photograph, output)
         return output[0].float().cpu()
@@ -133,7 +134,6 @@ class FramePainter:
         inputs = given(lent, detail_at(small, lent, self._lenders))
         with autocast_of(self._device, self._dtype):
             painted = self._network.paint(inputs, self._shares).float()
-        painted = self._painted.mend(painted).clamp(0, 1)
         if painted.shape[-2:] == photograph.shape[-2:]:
             return painted
         return with_grain(painted, small, photograph)

@@ -77,15 +77,12 @@ class Memory:
         return Recalled(values, (alike @ self._owners).mean(0))
 
     def _seen(self, frame: Tensor) -> tuple[list[Tensor], tuple[int, int]]:
-        seen = self._vit(
-            frame, tokens=self._blocks, short_side=self._side, long_side=LONG_SIDE
-        )
+        seen = self._vit(frame, tokens=self._blocks, short_side=self._side, long_side=LONG_SIDE)
         return [seen.tokens[block][0].float() for block in self._blocks], seen.grid
 
     def _compared(self, tokens: Sequence[Tensor]) -> Float[Tensor, "patches width"]:
         """Tokens whose products are the mean cosines of all blocks."""
         units = [
-            F.normalize(each - mean, dim=-1)
-            for each, mean in zip(tokens, self._means, strict=True)
+            F.normalize(each - mean, dim=-1) for each, mean in zip(tokens, self._means, strict=True)
         ]
         return torch.cat(units, -1) / len(units) ** 0.5
