@@ -196,5 +196,7 @@ def _ending(outcome: VideoOutcome, settings: Settings) -> list[str]:
         if outcome.frames
         else f"step {outcome.steps} of {settings.steps}"
     )
+    if not settings.steps:
+        return [*lines, f"stopped at {where}"]
     again = f"the same command with --resume --output {outcome.output} goes on from what is learnt"
     return [*lines, f"stopped at {where}; {again}"]

@@ -34,6 +34,7 @@ FOUND, PAINTED = 0.25, 0.4
 """Share of what is found, and of what is painted, in what is carried."""
 
 Picture: TypeAlias = Float[Tensor, "1 3 height width"]
+Large: TypeAlias = Float[Tensor, "1 3 rows columns"]
 
 
 @dataclass
@@ -47,8 +48,8 @@ class _Last:
     """
 
     small: Picture
-    frame: Picture
-    output: Picture
+    frame: Large
+    output: Large
 
 
 class FramePainter:
@@ -127,7 +128,7 @@ class FramePainter:
         assert self._last is not None
         return torch.zeros_like(self._last.frame[:, :2])
 
-    def _output(self, small: Picture, photograph: Picture) -> Picture:
+    def _output(self, small: Picture, photograph: Large) -> Large:
         lent = self._lent_to(small)
         if self._network is None:
             return applied(lent, photograph).clamp(0, 1)

@@ -19,12 +19,12 @@ from splice.running import checkpoint as checkpoints
 from splice.running.checkpoint import Checkpoint
 from splice.running.device import find_device
 from splice.running.inputs import Files
-from splice.running.memory import explained, largest_size
+from splice.running.memory import explained
 from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.video.flicker import Flicker
 from splice.video.frames import Frame, Source
-from splice.video.key_frames import choose_key_frames, thumbnail
 from splice.video.outcome import VideoOutcome
+from splice.video.survey import fitting_size, frames_at, survey
 from splice.video.writing import write_frames
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 VIDEO = "video"
 """What a checkpoint calls the frames."""
-
-SMALLEST = 64
-"""Short side, in pixels, at which frames are read to be compared."""
 
 
 class VideoRun:
@@ -89,16 +86,13 @@ class VideoRun:
         if earlier is not None:
             self._check(earlier)
         self.device = find_device(settings.device)
-        small = [thumbnail(frame.image) for frame in source.frames(SMALLEST)]
-        self.count = len(small)
-        if self.count < 2:
-            held = "one frame" if small else "no frames"
-            raise InputError(
-                f"{source.place} holds {held}; a video needs two. 'splice transfer' paints a picture."
-            )
-        self.key_frames = choose_key_frames(small, most_key_frames)
-        self._size = self._fitting_size() if earlier is None else int(earlier.watched["size"])
-        pictures = self._key_pictures()
+        self.count, self.key_frames = survey(source, most_key_frames)
+        self._size = (
+            fitting_size(source, settings, self.device)
+            if earlier is None
+            else int(earlier.watched["size"])  # what is free for `auto` may have changed
+        )
+        pictures = frames_at(source, self.key_frames, self._size)
         self._vit = FrozenViT.load(
             settings.backbone,
             device=self.device,
@@ -221,24 +215,6 @@ class VideoRun:
 
     def _check(self, earlier: Checkpoint) -> None:
         checkpoints.check_continues(earlier, self._settings, self._inputs, self.folder.path)
-
-    def _fitting_size(self) -> int:
-        """The short side of the output, in pixels, at most: that of the settings, or what fits."""
-        if isinstance(self.settings.size, int):
-            return self.settings.size
-        first = next(iter(self._source.read()))
-        height, width = first.image.shape[1:]
-        return largest_size(height, width, self.device, self.settings)
-
-    def _key_pictures(self) -> Sequence[Float[Tensor, "3 height width"]]:
-        wanted = set(self.key_frames)
-        found = []
-        for number, frame in enumerate(self._source.frames(self._size)):
-            if number in wanted:
-                found.append(frame.image)
-            if len(found) == len(wanted):
-                break
-        return found
 
 
 def check_settings(settings: Settings) -> None:
