@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -30,7 +30,7 @@ _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 class Encoder:
     """A video that grows by a frame at a time."""
 
-    def __init__(self, file: BinaryIO, output: Path, source: Source, size: Sequence[int]) -> None:
+    def __init__(self, file: Any, output: Path, source: Source, size: Sequence[int]) -> None:
         """Writes the head of the file.
 
         Args:
@@ -64,8 +64,8 @@ class Encoder:
         context.time_base = self._stream.time_base = self._base
         # With several threads the bytes would depend on their number.
         context.thread_count = 1
-        self._audio = _Audio(self._container, self._film)
         try:
+            self._audio = _Audio(self._container, self._film)
             self._container.start_encoding()
         except (self._av.FFmpegError, ValueError) as error:
             raise InputError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, TypeAlias
 
 from jaxtyping import Float
 from torch import Tensor
@@ -94,7 +94,7 @@ def write_frames(
 
 
 def _encode(
-    file: BinaryIO,
+    file: Any,
     output: Path,
     source: Source,
     painted: Iterable[tuple[Painted, Frame]],
