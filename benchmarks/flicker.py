@@ -32,7 +32,7 @@ from splice.video.writing import write_frames
 SAMPLES = Path(__file__).parents[1] / "datasets" / "samples" / "mountains"
 
 MOVE, ZOOM = (0.25, 0.3), (0.55, 0.5)
-"""How far the window moves, down and across, and its size at first and last, in shares of the picture."""
+"""How far the window moves, down and across, and its first and last size, as shares of the picture."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from splice.video.frames import Source
 CODEC = "libx264"
 """The encoder, H.264."""
 
-QUALITY = {"crf": "16", "preset": "medium"}
+QUALITY = {"crf": "12", "preset": "medium"}
 """Of the encoder: what is painted is not worth keeping if it is not kept well."""
 
 BT709, LIMITED = 1, 1

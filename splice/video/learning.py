@@ -1,6 +1,7 @@
 """What one generator learns of several key frames: of each in turn what it would learn of a picture."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from typing_extensions import override
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.painting import Painting
 from splice.method.protocol import Method, Paint
+from splice.video.alike import Sights, agreed
 
 
 class KeyFrames(Method):
@@ -34,6 +36,18 @@ class KeyFrames(Method):
         self.paintings = [Painting(frame, *given) for frame in (first, *others)]
         self.structure = self.paintings[0].structure
         self.appearances = self.paintings[0].appearances
+        self._agree()
+
+    def _agree(self) -> None:
+        """Lets like patches of all key frames have the same counterparts."""
+        if len(self.paintings) == 1:
+            return
+        meaning, paintings = self.settings.meaning, self.paintings
+        frames = [painting.structure for painting in paintings]
+        sights = Sights(self.vit, meaning.depths, meaning.short_side, frames)
+        likeness = agreed([painting.semantics.likeness for painting in paintings], sights.tokens)
+        for painting, each in zip(paintings, likeness, strict=True):
+            painting.semantics = replace(painting.semantics, likeness=each)
 
     @staticmethod
     def of(frames: Sequence[Float[Tensor, "3 height width"]]) -> "Callable[..., KeyFrames]":

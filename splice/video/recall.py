@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
-from splice.method.semantics import LONG_SIDE
+from splice.video.alike import Sights
 
 SHORT_SIDE = 336
 """At which frames are seen, in pixels, at most."""
@@ -52,17 +52,11 @@ class Memory:
             key_frames: in [0, 1].
             found: maps of each, whose means over patches are lent.
         """
-        self._vit, self._blocks = vit, vit.blocks_at(depths)
-        self._side = min(short_side, SHORT_SIDE)
-        seen = [self._seen(frame) for frame in key_frames]
-        self._means = [
-            torch.cat([tokens[number] for tokens, _ in seen]).mean(0)
-            for number in range(len(self._blocks))
-        ]
-        self._keys = torch.cat([self._compared(tokens) for tokens, _ in seen])
+        self._sights = Sights(vit, depths, min(short_side, SHORT_SIDE), key_frames)
+        self._keys = torch.cat(self._sights.tokens)
         values = [
             F.interpolate(maps, size=grid, mode="area")[0].flatten(1).T
-            for maps, (_, grid) in zip(found, seen, strict=True)
+            for maps, grid in zip(found, self._sights.grids, strict=True)
         ]
         self._values = torch.cat(values)
         owners = [torch.full((len(each),), i) for i, each in enumerate(values)]
@@ -71,18 +65,7 @@ class Memory:
     @torch.no_grad()
     def recall(self, frame: Float[Tensor, "1 3 height width"]) -> Recalled:
         """What the key frames lend to a frame, in [0, 1], by how alike patches are."""
-        tokens, grid = self._seen(frame)
-        alike = torch.softmax(self._compared(tokens) @ self._keys.T / TEMPERATURE, 1)
+        tokens, grid = self._sights.of(frame)
+        alike = torch.softmax(tokens @ self._keys.T / TEMPERATURE, 1)
         values = (alike @ self._values).T.reshape(1, -1, *grid)
         return Recalled(values, (alike @ self._owners).mean(0))
-
-    def _seen(self, frame: Tensor) -> tuple[list[Tensor], tuple[int, int]]:
-        seen = self._vit(frame, tokens=self._blocks, short_side=self._side, long_side=LONG_SIDE)
-        return [seen.tokens[block][0].float() for block in self._blocks], seen.grid
-
-    def _compared(self, tokens: Sequence[Tensor]) -> Float[Tensor, "patches width"]:
-        """Tokens whose products are the mean cosines of all blocks."""
-        units = [
-            F.normalize(each - mean, dim=-1) for each, mean in zip(tokens, self._means, strict=True)
-        ]
-        return torch.cat(units, -1) / len(units) ** 0.5
