@@ -57,7 +57,7 @@ class Sights:
     @torch.no_grad()
     def of(
         self, frame: Float[Tensor, "1 3 height width"]
-    ) -> tuple[Float[Tensor, "patches width"], tuple[int, int]]:
+    ) -> tuple[Float[Tensor, "patches token"], tuple[int, int]]:
         """Tokens of any frame, in [0, 1], as those of the key frames are; and their grid."""
         tokens, grid = self._seen(frame)
         return self._units(tokens), grid
@@ -66,7 +66,7 @@ class Sights:
         seen = self._vit(frame, tokens=self._blocks, short_side=self._side, long_side=LONG_SIDE)
         return [seen.tokens[block][0].float() for block in self._blocks], seen.grid
 
-    def _units(self, tokens: Sequence[Tensor]) -> Float[Tensor, "patches width"]:
+    def _units(self, tokens: Sequence[Tensor]) -> Float[Tensor, "patches token"]:
         units = [
             F.normalize(each - mean, dim=-1) for each, mean in zip(tokens, self._means, strict=True)
         ]

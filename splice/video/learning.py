@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,11 +17,7 @@ from splice.video.alike import Sights, agreed
 
 
 class KeyFrames(Method):
-    """The default method on several structure images of one size, one in each step.
-
-    Attributes:
-        paintings: the method on each.
-    """
+    """The default method on several structure images of one size, one in each step."""
 
     def __init__(
         self, others: Sequence[Float[Tensor, "1 3 height width"]], first: Tensor, *given: Any
@@ -33,21 +30,22 @@ class KeyFrames(Method):
             given: the rest, as `Method` takes it; without a mask.
         """
         super().__init__(first, *given)
-        self.paintings = [Painting(frame, *given) for frame in (first, *others)]
-        self.structure = self.paintings[0].structure
-        self.appearances = self.paintings[0].appearances
-        self._agree()
+        self._paintings = [Painting(frame, *given) for frame in (first, *others)]
+        self.structure = self._paintings[0].structure
+        self.appearances = self._paintings[0].appearances
 
-    def _agree(self) -> None:
-        """Lets like patches of all key frames have the same counterparts."""
-        if len(self.paintings) == 1:
-            return
-        meaning, paintings = self.settings.meaning, self.paintings
-        frames = [painting.structure for painting in paintings]
-        sights = Sights(self.vit, meaning.depths, meaning.short_side, frames)
-        likeness = agreed([painting.semantics.likeness for painting in paintings], sights.tokens)
-        for painting, each in zip(paintings, likeness, strict=True):
-            painting.semantics = replace(painting.semantics, likeness=each)
+    @cached_property
+    def paintings(self) -> list[Painting]:
+        """The method on each key frame; like patches of all have like counterparts."""
+        paintings, meaning = self._paintings, self.settings.meaning
+        if len(paintings) > 1:
+            frames = [painting.structure for painting in paintings]
+            vit = paintings[0].first_vit
+            sights = Sights(vit, meaning.depths, meaning.short_side, frames)
+            found = [painting.semantics.likeness for painting in paintings]
+            for painting, likeness in zip(paintings, agreed(found, sights.tokens), strict=True):
+                painting.semantics = replace(painting.semantics, likeness=likeness)
+        return paintings
 
     @staticmethod
     def of(frames: Sequence[Float[Tensor, "3 height width"]]) -> "Callable[..., KeyFrames]":
@@ -60,12 +58,12 @@ class KeyFrames(Method):
 
     @override
     def use(self, vit: FrozenViT) -> None:
-        for painting in self.paintings:
+        for painting in self._paintings:
             painting.use(vit)
 
     @override
     def spare(self, vit: FrozenViT) -> None:
-        for painting in self.paintings:
+        for painting in self._paintings:
             painting.spare(vit)
 
     @override
@@ -79,7 +77,7 @@ class KeyFrames(Method):
 
     @override
     def kind(self, step: int) -> str:
-        return self.paintings[0].kind(step)
+        return self._paintings[0].kind(step)
 
     @override
     def losses(self, step: int, paint: Paint) -> dict[str, Float[Tensor, ""]]:

@@ -1,5 +1,6 @@
 """One generator that learns of several key frames."""
 
+import pytest
 import torch
 from small_video import crops
 from tiny import frozen, picture, settings
@@ -10,6 +11,7 @@ from splice.video.learning import KeyFrames
 APPEARANCE = picture(60, 70, seed=5)
 
 
+@pytest.mark.slow
 def test_of_one_key_frame_it_is_the_default_method_to_the_bit():
     frame, vit = crops(1, 56, 70)[0], frozen()
     plain = Transfer(frame, APPEARANCE, settings(), vit)
