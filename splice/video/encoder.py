@@ -94,6 +94,10 @@ class Encoder:
         """Writes what is left of pictures and audio, and the end of the file."""
         self._container.mux(self._stream.encode(None))
         self._audio.copy()
+        self.release()
+
+    def release(self) -> None:
+        """Lets go of both files, as they are."""
         self._container.close()
         if self._film is not None:
             self._film.close()
@@ -135,4 +139,4 @@ def check_encoder(output: Path, source: Source) -> None:
         InputError: the format cannot hold the audio.
         RunError: PyAV is not installed, or built without H.264.
     """
-    Encoder(io.BytesIO(), output, source, (16, 16))
+    Encoder(io.BytesIO(), output, source, (16, 16)).release()

@@ -18,6 +18,13 @@ def make() -> Lesson:
     return Lesson(PICTURE, ADDRESSES, DETAIL, FOREIGN)
 
 
+def test_addresses_are_found_again_in_what_is_given():
+    inputs = lesson.given(ADDRESSES, DETAIL)
+    assert torch.equal(lesson.address_in(inputs, DETAIL.shape[1]), ADDRESSES)
+    # The colours that the generator starts from stand last.
+    assert torch.equal(inputs[:, -lesson.COLOURS :], ADDRESSES[:, -lesson.COLOURS :])
+
+
 def test_small_pictures_are_shown_whole_at_some_size_perhaps_mirrored(monkeypatch):
     monkeypatch.setattr(lesson, "NOISE", 0.0)
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
