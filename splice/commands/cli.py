@@ -21,6 +21,7 @@ COMMANDS = {
     "transfer": "paint one picture with the look of another",
     "studio": "the same on a page in the browser",
     "batch": "the same for many pairs",
+    "video": "the same for a video or a folder of frames",
     "train": "learn to paint a whole domain of pictures with one network",
     "paint": "paint pictures with such a network, in one pass each",
     "evaluate": "score outputs, alone or against others",

@@ -86,12 +86,7 @@ def find_ground(
     ours, theirs = find_addresses(structure, appearances, semantics, strength)
     lenders = (*appearances, *([Appearance(structure)] if strength < 1 else []))
     detail, *theirs_detail = (
-        detail_of(
-            image,
-            [scaled(radius, image) for radius in DETAIL_RADII],
-            FAINT,
-            laid_together(address, len(lenders)),
-        )
+        detail_at(image, address, len(lenders))
         for image, address in (
             (structure, ours),
             *zip((each.picture for each in lenders), theirs, strict=True),
@@ -120,6 +115,22 @@ def find_ground(
         counts,
         palettes,
     )
+
+
+def detail_at(
+    image: Float[Tensor, "1 3 height width"],
+    address: Float[Tensor, "1 channels height width"],
+    lenders: int,
+) -> Float[Tensor, "1 radii height width"]:
+    """The detail of a picture, in [0, 1], whose pixels have these addresses.
+
+    Args:
+        image: in [0, 1].
+        address: of its pixels.
+        lenders: how many pictures have channels of their own in it.
+    """
+    radii = [scaled(radius, image) for radius in DETAIL_RADII]
+    return detail_of(image, radii, FAINT, laid_together(address, lenders))
 
 
 def _given(

@@ -24,6 +24,7 @@ from splice.method.learner import Learner
 from splice.method.masks import Frame, checked_mask
 from splice.method.painting import Painting
 from splice.method.paper import Published
+from splice.method.protocol import Method
 from splice.method.settings import Settings
 from splice.method.sparing import in_one_piece, is_out_of_memory, let_go, spares
 from splice.method.strength import given_back
@@ -96,6 +97,7 @@ class Transfer:
         *,
         structure_mask: Float[Tensor, "_ _"] | None = None,
         appearance_mask: Float[Tensor, "_ _"] | Sequence[Float[Tensor, "_ _"] | None] | None = None,
+        method: Callable[..., Method] | None = None,
     ) -> None:
         """Prepares the generator; what is found once for a pair is found when it is needed.
 
@@ -109,6 +111,7 @@ class Transfer:
             structure_mask: of the structure image's size; 1 where it is painted, 0 where it is kept.
             appearance_mask: of the appearance image's size, 1 where the look comes from; or one for
                 each of several.
+            method: makes the method, of what `Method` is made of; by default that of the settings.
 
         Raises:
             InputError: a precision that the device does not have; masks or weights of looks that do
@@ -130,7 +133,8 @@ class Transfer:
         # Views are drawn on the host, so that their sizes are known without asking the device.
         self.random = torch.Generator().manual_seed(settings.seed)
         self.failed = FailedSteps(self.device)
-        method = Painting if settings.method == "painting" else Published
+        if method is None:
+            method = Painting if settings.method == "painting" else Published
         vit = self.full_vit.at_precision(self.dtype)
         seen_mask = self.frame.seen_mask
         self.method = method(self.large, others, settings, vit, self.random, seen_mask)
