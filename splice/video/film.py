@@ -45,7 +45,8 @@ class Film(Source):
         last = None
         with _opened(self.place) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
+            # Several threads now and then wait for each other for ever when reading ends early.
+            stream.thread_type, stream.codec_context.thread_count = "NONE", 1
             for number, frame in enumerate(container.decode(stream), 1):
                 time = frame.pts
                 if last is not None and (time is None or time <= last):
