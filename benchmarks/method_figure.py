@@ -1,6 +1,6 @@
 """The figure of docs/method.md: one pair on its way through the method.
 
-    python benchmarks/method_figure.py --pair datasets/samples/mountains --steps 200
+    python benchmarks/method_figure.py --pair datasets/samples/mountains --steps 300
 
 Paints the pair with the preset `default`. Side by side stand the structure image, the appearance image,
 the toned picture, the painting at its own size, and the output.
@@ -36,7 +36,7 @@ class Options:
     output: Path = Path("docs/images/method.png")
     """The figure."""
 
-    steps: int = 250
+    steps: int = 300
     """Of the painting."""
 
 
