@@ -99,7 +99,7 @@ class Transfer:
         appearance_mask: Float[Tensor, "_ _"] | Sequence[Float[Tensor, "_ _"] | None] | None = None,
         method: Callable[..., Method] | None = None,
     ) -> None:
-        """Prepares the generator; what is found once for a pair is found when it is needed.
+        """Prepares the first picture; what else is found once for a pair is found when it is needed.
 
         Args:
             structure: the structure image, in [0, 1], at the size of the output.
@@ -141,6 +141,8 @@ class Transfer:
         self.structure, self.appearance = self.method.structure, self.method.appearance
         if spares(self.structure.shape[-2], self.structure.shape[-1], settings):
             self.spare_memory()
+        # What the first picture needs is found here, where it is tried again while memory is spared.
+        self._within_memory(lambda: self.method.first(0, self.structure))
 
     @cached_property
     def learner(self) -> Learner:
