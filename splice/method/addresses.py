@@ -81,9 +81,7 @@ def laid_together(address: Address, lenders: int) -> Float[Tensor, "1 _ height w
         address: of pixels.
         lenders: how many pictures have channels of their own.
     """
-    if lenders == 1:
-        return address
-    return address.unflatten(1, (lenders, -1)).sum(1)
+    return address.unflatten(1, (lenders, -1)).sum(1) if lenders > 1 else address
 
 
 def _codes(

@@ -14,7 +14,6 @@ from splice.method.appearances import Appearance, side_by_side
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.detail import detail_of, without_detail
 from splice.method.lesson import Lesson
-from splice.method.palette import Palettes
 from splice.method.semantics import Semantics
 from splice.method.settings import Settings
 
@@ -43,7 +42,6 @@ class Ground:
         lesson: these pictures, to be painted likewise.
         outlines: where meaning changes in the structure image, small, in [0, 1].
         counts: how much each patch of the structure image counts; mean 1.
-        palettes: colours that the structure image's parts should have.
     """
 
     inputs: Float[Tensor, "1 inputs rows columns"]
@@ -52,7 +50,6 @@ class Ground:
     lesson: Lesson
     outlines: Float[Tensor, "1 1 _ _"]
     counts: Float[Tensor, " structure_patches"]
-    palettes: Palettes
 
 
 @torch.no_grad()
@@ -62,7 +59,6 @@ def find_ground(
     semantics: Semantics,
     settings: Settings,
     toned: Float[Tensor, "1 3 height width"],
-    palettes: Palettes,
     mask: Float[Tensor, "1 1 height width"] | None = None,
 ) -> Ground:
     """The ground of a pair.
@@ -73,7 +69,6 @@ def find_ground(
         semantics: of the pair.
         settings: of the run.
         toned: the structure image in the appearance image's tones, whose colours are the first.
-        palettes: of the pair.
         mask: 1 where the structure image is painted; None for all.
     """
     strength, evenness = settings.strength, settings.objective.evenness
@@ -113,7 +108,6 @@ def find_ground(
             semantics.codes[:, :OUTLINE_CODES], scaled(OUTLINE_RADIUS, semantics.codes)
         ),
         counts,
-        palettes,
     )
 
 

@@ -25,7 +25,7 @@ from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
 from splice.method.lesson import lesson_term
 from splice.method.looks import Look, draw_looks
 from splice.method.masks import composite
-from splice.method.palette import find_palettes, palette_term
+from splice.method.palette import Palettes, find_palettes, palette_term
 from splice.method.protocol import Method, Paint
 from splice.method.semantics import LONG_SIDE, Semantics, find_semantics
 from splice.method.slopes import applied, with_grain
@@ -136,7 +136,7 @@ class Painting(Method):
             **self._nearest(seen, look, part),
             "edges": objective.edge_term(small, self.small, self.ground.outlines, radius),
             "gamut": gamut_term(small, self.wanted.gamut),
-            "palette": palette_term(small, self.ground.palettes),
+            "palette": palette_term(small, self.palettes),
         }
 
     @property
@@ -152,7 +152,7 @@ class Painting(Method):
             return photograph
         if step and step >= self.alone:
             return None
-        return applied(self.tones, photograph).clamp(0, 1)
+        return self._toned(photograph)
 
     @torch.no_grad()
     def delivered(
@@ -233,6 +233,12 @@ class Painting(Method):
             self.settings.strength,
         )
 
+    def _toned(
+        self, photograph: Float[Tensor, "1 3 rows columns"]
+    ) -> Float[Tensor, "1 3 rows columns"]:
+        """The structure image, at any size, in the appearance image's tones."""
+        return applied(self.tones, photograph).clamp(0, 1)
+
     @cached_property
     def ground(self) -> Ground:
         """What the generator is given and learns from."""
@@ -241,17 +247,21 @@ class Painting(Method):
             self.appearances,
             self.semantics,
             self.settings,
-            applied(self.tones, self.structure).clamp(0, 1),
-            find_palettes(
-                self.small,
-                self.appearances,
-                self.semantics,
-                self.settings.objective.evenness,
-                torch.Generator().manual_seed(self.settings.seed),
-                self.settings.strength,
-                self.small_mask,
-            ),
+            self._toned(self.structure),
             self.mask,
+        )
+
+    @cached_property
+    def palettes(self) -> Palettes:
+        """The colours that the structure image's parts should have."""
+        return find_palettes(
+            self.small,
+            self.appearances,
+            self.semantics,
+            self.settings.objective.evenness,
+            torch.Generator().manual_seed(self.settings.seed),
+            self.settings.strength,
+            self.small_mask,
         )
 
     @cached_property
@@ -259,7 +269,7 @@ class Painting(Method):
         """What the appearance image shows, and how far the structure image is from it."""
         between = []
         if self.settings.strength < 1:
-            between = [self.structure, applied(self.tones, self.structure).clamp(0, 1)]
+            between = [self.structure, self._toned(self.structure)]
         return find_wanted(
             self.structure,
             self.appearances,

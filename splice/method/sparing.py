@@ -44,7 +44,7 @@ def painted_sides(
 
 
 def learnt_pixels(height: float | int, width: float | int, settings: Settings) -> float | int:
-    """Pixels that a step learns from, at most: the entire picture, and what is learnt beside it.
+    """About how many pixels a step learns from: the entire picture, and what is learnt beside it.
 
     The published method's crop, or the piece that is the lesson.
     """

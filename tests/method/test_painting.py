@@ -173,7 +173,7 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
         "colour": 2.0 * colour,
         "edges": 1.0 * edges.item(),
         "gamut": 10.0 * gamut_term(output, gamut_of(twin.appearance)).item(),
-        "palette": 5.0 * palette_term(output, ground.palettes).item(),
+        "palette": 5.0 * palette_term(output, twin.method.palettes).item(),
         "identity": 10.0 * (network(given) - wanted).double().abs().mean().item(),
     }
 
