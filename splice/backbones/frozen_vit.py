@@ -81,18 +81,26 @@ class FrozenViT(nn.Module):
         name: str = "dinov2_vits14",
         *,
         device: str | torch.device = "cpu",
-        weights: Path | None = None,
+        weights: Path | str | None = None,
         dtype: torch.dtype = torch.float32,
         progress: Callable[..., Any] | None = None,
     ) -> "FrozenViT":
         """The backbone of that name with its weights, on a device.
+
+        Args:
+            name: of the registry, or `timm:NAME`.
+            device: where it computes.
+            weights: a file of them, `~` being the home folder; None or "" for the usual ones.
+            dtype: precision of the matrix products.
+            progress: told of downloads.
 
         Raises:
             InputError: an unknown name, or a weight file that does not fit.
             RunError: weights that could not be fetched.
         """
         backbone = find_backbone(name)
-        vit, provenance = load_vit(backbone, weights, progress)
+        file = Path(weights).expanduser() if weights else None
+        vit, provenance = load_vit(backbone, file, progress)
         return cls(vit, backbone, provenance, dtype).to(device)
 
     def blocks_at(self, depths: Iterable[float]) -> list[int]:

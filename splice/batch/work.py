@@ -56,8 +56,7 @@ class Backbones:
 
 
 def _load(settings: Settings, device: torch.device) -> FrozenViT:
-    weights = Path(settings.weights).expanduser() if settings.weights else None
-    return FrozenViT.load(settings.backbone, device=device, weights=weights)
+    return FrozenViT.load(settings.backbone, device=device, weights=settings.weights)
 
 
 def carry_out(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splice.commands.progress import Silent
@@ -28,6 +27,6 @@ def load_backbone(settings: Settings, told: Silent | None = None) -> FrozenViT:
     return FrozenViT.load(
         settings.backbone,
         device=find_device(settings.device),
-        weights=Path(settings.weights).expanduser() if settings.weights else None,
+        weights=settings.weights,
         progress=None if told is None else told.fetching,
     )

@@ -174,8 +174,7 @@ def _painter(values: Namespace, told: Silent) -> Painter:
     vit = FrozenViT.load(
         model.settings.backbone,
         device=device,
-        weights=values.weights
-        or (Path(model.settings.weights).expanduser() if model.settings.weights else None),
+        weights=values.weights or model.settings.weights,
         progress=told.fetching,
     )
     return Painter(model, vit)

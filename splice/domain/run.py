@@ -88,7 +88,7 @@ class DomainRun:
         self.vit = vit or FrozenViT.load(
             settings.backbone,
             device=device,
-            weights=Path(settings.weights).expanduser() if settings.weights else None,
+            weights=settings.weights,
             progress=progress,
         )
         if self.vit.provenance is not None:

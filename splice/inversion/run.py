@@ -73,7 +73,7 @@ class InversionRun:
         self.vit = FrozenViT.load(
             settings.backbone,
             device=self.device,
-            weights=Path(settings.weights).expanduser() if settings.weights else None,
+            weights=settings.weights,
             dtype=precision_of(settings.precision, self.device),
             progress=progress,
         )

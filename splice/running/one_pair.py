@@ -1,7 +1,6 @@
 """The whole of Splice as one function: two pictures in, the spliced picture out."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
@@ -106,8 +105,7 @@ def splice_pair(
     device = find_device(settings.device)
     pictures = given.read(choose_size(structure, settings, device))
     if vit is None:
-        weights = Path(settings.weights).expanduser() if settings.weights else None
-        vit = FrozenViT.load(settings.backbone, device=device, weights=weights)
+        vit = FrozenViT.load(settings.backbone, device=device, weights=settings.weights)
     transfer = Transfer(*pictures.pair, settings, vit, device, **pictures.masks)
     for step in transfer.steps():
         watch(step)

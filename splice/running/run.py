@@ -111,7 +111,7 @@ class Run:
         self.vit = vit or FrozenViT.load(
             settings.backbone,
             device=self.device,
-            weights=Path(settings.weights).expanduser() if settings.weights else None,
+            weights=settings.weights,
             progress=progress,
         )
         if self.vit.provenance is not None:

@@ -96,7 +96,7 @@ class VideoRun:
         self._vit = FrozenViT.load(
             settings.backbone,
             device=self.device,
-            weights=Path(settings.weights).expanduser() if settings.weights else None,
+            weights=settings.weights,
             progress=progress,
         )
         if self._vit.provenance is not None:
