@@ -34,6 +34,17 @@ def add_run_options(
     add_checkpoints(parser, checkpoint_every)
 
 
+def add_appearance_mask(parser: Options) -> None:
+    """Offer which part of each appearance image lends its look."""
+    parser.add_argument(
+        "--appearance-mask",
+        nargs="+",
+        type=path,
+        metavar="FILE",
+        help="a picture, white where the look comes from; of several looks one for each",
+    )
+
+
 def add_checkpoints(parser: Any, seconds: float, of: str = "") -> None:
     """Offer how often the state is saved, to a parser or a group of its options."""
     parser.add_argument(

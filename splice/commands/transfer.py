@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from splice.commands.like import files_like, remarks_on, settings_like
 from splice.commands.parser import Options, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, duration, progress, show
-from splice.commands.run_options import add_run_options
+from splice.commands.run_options import add_appearance_mask, add_run_options
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.pictures.formats import check_writable, is_picture_name
@@ -79,13 +79,7 @@ def _options(program: str) -> Options:
         metavar="FILE",
         help="a picture, white where the structure image is painted; the rest stays as it is",
     )
-    parser.add_argument(
-        "--appearance-mask",
-        nargs="+",
-        type=path,
-        metavar="FILE",
-        help="a picture, white where the look comes from; of several looks one for each",
-    )
+    add_appearance_mask(parser)
     add_run_options(
         parser,
         "outputs/<structure>--<appearance>",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from splice.commands.parser import Options, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, duration, progress, show
-from splice.commands.run_options import add_run_options
+from splice.commands.run_options import add_appearance_mask, add_run_options
 from splice.errors import InputError
 from splice.running.signals import deferred
 
@@ -79,13 +79,7 @@ def _options(program: str) -> Options:
         metavar="APPEARANCE",
         help="a picture whose look is wanted, a second and more being further looks",
     )
-    parser.add_argument(
-        "--appearance-mask",
-        nargs="+",
-        type=path,
-        metavar="FILE",
-        help="a picture, white where the look comes from; of several looks one for each",
-    )
+    add_appearance_mask(parser)
     parser.add_argument(
         "--key-frames",
         type=number(1, whole=True),

@@ -16,6 +16,7 @@ from splice.method.transfer import Transfer
 from splice.pictures.bilateral import bilateral_upsampling
 from splice.pictures.guided_filter import guided_upsampling
 from splice.pictures.images import resize_short_side
+from splice.video.alike import Sights
 from splice.video.carrying import Carried
 from splice.video.flicker import Flicker
 from splice.video.flow import find_flow, resized_flow, strangeness
@@ -28,6 +29,9 @@ COLOURS = 3
 
 DETAIL = len(DETAIL_RADII) + COLOURS
 """Channels of detail and of these."""
+
+SHORT_SIDE = 336
+"""At which frames are seen, in pixels, at most."""
 
 FOUND_EVERY = 4
 """Frames after which what was carried is mended by what is found, at the latest."""
@@ -81,20 +85,16 @@ class FramePainter:
         found = [painting.tones for painting in paintings]
         if transfer.settings.steps:
             rows, columns = method.structure.shape[-2:]
-            inputs = [p.inputs(0, p.given_size[0])[..., :rows, :columns] for p in paintings]
-            # Detail is each frame's own; codes, and colours without detail, are lent.
-            found = [torch.cat([each[:, :-DETAIL], each[:, -COLOURS:]], 1) for each in inputs]
+            inputs = [painting.ground.inputs for painting in paintings]
             with transfer.learner.averaged(), autocast_of(self._device, self._dtype):
-                whole = [p.inputs(0, p.given_size[0]) for p in paintings]
-                self._network = SteadyNetwork(transfer.learner.network, whole)
+                self._network = SteadyNetwork(transfer.learner.network, inputs)
+            # Detail is each frame's own; codes, and colours without detail, are lent.
+            parts = [each[..., :rows, :columns] for each in inputs]
+            found = [torch.cat([each[:, :-DETAIL], each[:, -COLOURS:]], 1) for each in parts]
         meaning = transfer.settings.meaning
-        self._memory = Memory(
-            paintings[0].vit,
-            meaning.depths,
-            meaning.short_side,
-            [painting.structure for painting in paintings],
-            found,
-        )
+        frames = [painting.structure for painting in paintings]
+        side = min(meaning.short_side, SHORT_SIDE)
+        self._memory = Memory(Sights(paintings[0].vit, meaning.depths, side, frames), found)
         self._lent, self._painted = Carried(FOUND), Carried(PAINTED, sharp=True)
         self._shares = torch.zeros(len(paintings), device=self._device)
         self._since = 0

@@ -8,11 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.frozen_vit import FrozenViT
 from splice.video.alike import Sights
-
-SHORT_SIDE = 336
-"""At which frames are seen, in pixels, at most."""
 
 TEMPERATURE = 0.03
 """Of the softmax over cosines that says which patches are alike."""
@@ -37,22 +33,16 @@ class Memory:
     @torch.no_grad()
     def __init__(
         self,
-        vit: FrozenViT,
-        depths: Sequence[float],
-        short_side: int,
-        key_frames: Sequence[Float[Tensor, "1 3 height width"]],
+        sights: Sights,
         found: Sequence[Float[Tensor, "1 channels height width"]],
     ) -> None:
-        """Looks at the key frames.
+        """Remembers what was found.
 
         Args:
-            vit: the frozen transformer.
-            depths: blocks whose tokens say what is alike, in fractions of the depth.
-            short_side: at which frames are seen, in pixels, at most `SHORT_SIDE`.
-            key_frames: in [0, 1].
+            sights: of the key frames.
             found: maps of each, whose means over patches are lent.
         """
-        self._sights = Sights(vit, depths, min(short_side, SHORT_SIDE), key_frames)
+        self._sights = sights
         self._keys = torch.cat(self._sights.tokens)
         values = [
             F.interpolate(maps, size=grid, mode="area")[0].flatten(1).T

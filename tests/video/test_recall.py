@@ -6,13 +6,14 @@ import torch
 from small_video import crops
 from tiny import SIDE, frozen
 
+from splice.video.alike import Sights
 from splice.video.recall import TEMPERATURE, Memory
 
 DEPTHS = (0.5, 1.0)
 
 
 def _memory(frames, found):
-    return Memory(frozen(), DEPTHS, SIDE, [frame[None] for frame in frames], found)
+    return Memory(Sights(frozen(), DEPTHS, SIDE, [frame[None] for frame in frames]), found)
 
 
 def test_it_is_the_mean_by_likeness_of_a_loop():
