@@ -6,6 +6,7 @@ import shutil
 import pytest
 import small_domain
 from PIL import Image
+from told import error_line
 
 from splice.commands.cli import main
 
@@ -42,12 +43,7 @@ def reading(small, tmp_path_factory):
 def _refused(capsys, *arguments: str) -> str:
     capsys.readouterr()
     assert main([str(each) for each in arguments]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    lines = printed.err.splitlines()
-    assert len(lines) == 1, printed.err
-    assert lines[0].startswith("splice: error: ")
-    return lines[0]
+    return error_line(capsys)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import safetensors.torch
 import small_run
 import torch
 from PIL import Image
+from told import error_line
 
 from splice.commands.cli import main
 
@@ -42,10 +43,7 @@ def record(folder: Path) -> dict:
 def fails(capsys, arguments: list[str], *words: str, status: int = 2) -> None:
     """The command ends with one sentence on the standard error stream that holds the words."""
     assert main(arguments) == status
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    (line,) = printed.err.splitlines()
-    assert line.startswith("splice: error: ") and line.endswith(".")
+    line = error_line(capsys)
     for word in words:
         assert word in line, line
 

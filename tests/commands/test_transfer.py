@@ -9,6 +9,7 @@ import pytest
 import small_run
 import stand_in
 from PIL import Image
+from told import error_line
 
 from splice.commands.cli import main
 from splice.commands.transfer import _ending
@@ -48,14 +49,6 @@ def _like(*words) -> int:
 
 def _names() -> set[str]:
     return {path.name for path in Path().iterdir()}
-
-
-def _error(capsys) -> str:
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    assert line.startswith("splice: error: ") and line.endswith(".")
-    return line
 
 
 @pytest.mark.parametrize(
@@ -100,7 +93,7 @@ def test_outputs_and_examples_that_cannot_be(small, pair, capsys, options, words
     Path("notes").write_text("mine")
     before = _names()
     assert _transfer(small, *pair, *options) == 2
-    line = _error(capsys)
+    line = error_line(capsys)
     for word in words:
         assert word in line
     assert _names() == before
@@ -138,9 +131,9 @@ def test_wrong_options_beside_an_example(small, pair, capsys):
     assert _transfer(small, *pair, "--output=first.png") == 0
     capsys.readouterr()
     assert _like("--like=first.png", "--steps=-3") == 2
-    assert "--steps cannot be -3" in _error(capsys)
+    assert "--steps cannot be -3" in error_line(capsys)
     assert _like(pair[0], "--like=first.png") == 2
-    assert "two are needed" in _error(capsys)
+    assert "two are needed" in error_line(capsys)
 
 
 def test_a_picture_that_is_gone_or_another_is_told(small, pair, capsys):
@@ -150,13 +143,13 @@ def test_a_picture_that_is_gone_or_another_is_told(small, pair, capsys):
     content = structure.read_bytes()
     structure.write_bytes(content + b"\0")
     assert _like("--like=first.png", "--output=second.png") == 2
-    line = _error(capsys)
+    line = error_line(capsys)
     for word in ("structure.png is not the structure image of first.png any more", "sha256"):
         assert word in line
     structure.write_bytes(content)
     appearance.rename("moved.jpg")
     assert _like("--like=first.png", "--output=second.png") == 2
-    line = _error(capsys)
+    line = error_line(capsys)
     assert "appearance.jpg, the appearance image of first.png, is not there any more" in line
     # The same picture under another name is as good.
     assert _like(structure, "moved.jpg", "--like=first.png", "--output=second.png") == 0

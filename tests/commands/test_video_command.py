@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import small_run
 import small_video
+from told import error_line
 
 from splice.commands.cli import main
 from splice.pictures.images import read_image
@@ -32,14 +33,6 @@ def film(tmp_path) -> Path:
 def _video(small, frames, *words, steps: int = 0) -> int:
     options = [*small.options, f"--steps={steps}", *map(str, words)]
     return main(["video", str(frames), str(small.appearance), *options])
-
-
-def _error(capsys) -> str:
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    assert line.startswith("splice: error: ") and line.endswith(".")
-    return line
 
 
 def _names() -> set[str]:
@@ -115,7 +108,7 @@ def test_what_is_learnt_outlives_a_stop(small, film, monkeypatch, capsys):
     assert _names() == {"walk.mp4", "whole.mp4", "out.mp4.run"}
     capsys.readouterr()
     assert _video(small, film, "--output=out.mp4", steps=4) == 2
-    assert "out.mp4.run holds an unfinished run; add --resume" in _error(capsys)
+    assert "out.mp4.run holds an unfinished run; add --resume" in error_line(capsys)
     with monkeypatch.context() as patched:
         stop = _Stop(patched, "frames", 3)
         assert _video(small, film, "--output=out.mp4", "--resume", steps=4) == 130
@@ -154,7 +147,7 @@ def test_mistakes_are_told_in_a_sentence(small, film, tmp_path, capsys, frames, 
     before = _names()
     capsys.readouterr()
     assert _video(small, frames, *options) == 2
-    line = _error(capsys)
+    line = error_line(capsys)
     for word in words:
         assert word in line
     assert _names() - before <= {"outputs"}
@@ -163,14 +156,14 @@ def test_mistakes_are_told_in_a_sentence(small, film, tmp_path, capsys, frames, 
 def test_the_published_method_paints_no_videos(small, film, capsys):
     capsys.readouterr()
     assert main(["video", str(film), str(small.appearance), "--preset=paper"]) == 2
-    assert "the published method paints no videos" in _error(capsys)
+    assert "the published method paints no videos" in error_line(capsys)
 
 
 def test_without_pyav_the_extra_is_named(small, film, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "av", None)
     capsys.readouterr()
     assert _video(small, film) == 1
-    assert "pip install 'splice-vit[video]'" in _error(capsys)
+    assert "pip install 'splice-vit[video]'" in error_line(capsys)
 
 
 def test_help_names_what_there_is(capsys):

@@ -1,9 +1,12 @@
 """Tiny vision transformers, pictures and settings, for tests of the method."""
 
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
+import pytest
 import torch
+import torch.nn.functional as F
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
@@ -151,3 +154,12 @@ def paper(**changes: Any) -> Settings:
     small = {"steps": 6, "seen": {"short_side": SIDE}}
     values = load_preset("paper").model_dump()
     return Settings.model_validate(merged(values, merged(small, changes)))
+
+
+def leave_edges(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
+    """In a module patches are from now on enlarged, and not brought to edges."""
+    monkeypatch.setattr(
+        module,
+        "bilateral_upsampling",
+        lambda coarse, guide: F.interpolate(coarse, size=guide.shape[-2:], mode="bilinear"),
+    )

@@ -26,12 +26,7 @@ def pair() -> Semantics:
 
 @pytest.fixture
 def plain(monkeypatch) -> None:
-    """Patches are enlarged, and not brought to edges."""
-    monkeypatch.setattr(
-        addresses,
-        "bilateral_upsampling",
-        lambda coarse, guide: F.interpolate(coarse, size=guide.shape[-2:], mode="bilinear"),
-    )
+    tiny.leave_edges(monkeypatch, addresses)
 
 
 @pytest.mark.usefixtures("plain")

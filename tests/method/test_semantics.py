@@ -25,12 +25,7 @@ def vit() -> FrozenViT:
 
 @pytest.fixture
 def plain(monkeypatch) -> None:
-    """Patches are enlarged, and not brought to edges."""
-    monkeypatch.setattr(
-        semantics,
-        "bilateral_upsampling",
-        lambda coarse, guide: F.interpolate(coarse, size=guide.shape[-2:], mode="bilinear"),
-    )
+    tiny.leave_edges(monkeypatch, semantics)
 
 
 PAIR = tiny.picture(40, 60, 1)[None], tiny.picture(50, 50, 2)[None]
