@@ -88,9 +88,10 @@ class Lesson:
         share, mirrored, strength, down, right = torch.rand(5, generator=random).tolist()
         share = SIZES[0] + (SIZES[1] - SIZES[0]) * share
         rows, columns = self.picture.shape[-2:]
-        height, width = piece_of(rows, columns)
-        if (height, width) != (rows, columns):
-            height, width = min(round(height / share), rows), min(round(width / share), columns)
+        height, width = rows, columns
+        high, wide = piece_of(rows, columns)
+        if (high, wide) != (rows, columns):
+            height, width = min(round(high / share), rows), min(round(wide / share), columns)
         top, left = int(down * (rows - height + 1)), int(right * (columns - width + 1))
         view = View(top, left, height, width, mirrored < 0.5)
         size = [max(1, round(share * side)) for side in (height, width)]
