@@ -53,7 +53,7 @@ class UNet(nn.Module):
             skip: channels of each skip.
             start: "paper" draws weights from Xavier's normal distribution with gain 0.02;
                 "rectifier" from Kaiming's, which keeps the variance through LeakyReLU(0.2), with a
-                last layer of zeros, so that the network starts from grey.
+                last layer of zeros, so that the network starts from grey, or from colours given.
             from_colours: whether the last three channels of the input are the logits of colours,
                 to which the last layer adds: a network of zeros gives these colours.
             generator: where the randomness comes from.

@@ -1,7 +1,8 @@
 """The default method: the structure image painted afresh, in the hand of the appearance image.
 
 A pixel's address says where it belongs in the appearance image, its detail what edges and hairs are
-there. From these the generator learns to paint the appearance image, and paints the structure image.
+there. From these, and from the toned picture's colours without their detail, the generator learns to
+paint the appearance image, and paints the structure image.
 The frozen transformer looks at the whole output. What it sees should have the appearance image's look:
 [CLS] tokens of several blocks, patch tokens nearest in look and meaning, their colours. And it should
 have the structure image's shapes: self-similarity of the deepest keys, outlines. No pixel of the
