@@ -14,6 +14,7 @@ from splice.method.appearances import Appearance, side_by_side
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.detail import detail_of, without_detail
 from splice.method.lesson import Lesson
+from splice.method.noise import draw_noise
 from splice.method.semantics import Semantics
 from splice.method.settings import Settings
 
@@ -36,7 +37,7 @@ class Ground:
 
     Attributes:
         inputs: where the structure image's pixels belong, by who lends the addresses, their detail,
-            and the colours to start from; where there are several lenders, theirs to the right.
+            noise, and the colours to start from; where there are several lenders, theirs to the right.
         own: likewise as the structure image has them by itself; None at strength 1.
         lenders: pictures that lend addresses.
         lesson: these pictures, to be painted likewise.
@@ -95,12 +96,12 @@ def find_ground(
     lesson = Lesson.of(lenders, theirs, theirs_detail, theirs_colours, detail)
     beside = []
     if len(lenders) > 1:
-        beside = [torch.cat([lesson.addresses, lesson.detail, lesson.colours], 1)]
-    own = None
+        beside = [(lesson.addresses, lesson.detail, lesson.colours)]
+    seed, own = settings.seed, None
     if strength < 1:
-        own = _given([theirs[-1], theirs_detail[-1], theirs_colours[-1]], beside)
+        own = _given([(theirs[-1], theirs_detail[-1], theirs_colours[-1]), *beside], seed)
     return Ground(
-        _given([ours, detail, colours], beside),
+        _given([(ours, detail, colours), *beside], seed),
         own,
         lenders,
         lesson,
@@ -128,14 +129,20 @@ def detail_at(
 
 
 def _given(
-    told: Sequence[Float[Tensor, "1 _ height width"]], beside: Sequence[Tensor]
+    told: Sequence[tuple[Tensor, Tensor, Tensor]], seed: int
 ) -> Float[Tensor, "1 inputs rows columns"]:
-    """What the generator is given of a picture: codes, detail, and last the colours to start from.
+    """What the generator is given: codes, detail, noise, and last the colours to start from.
 
     It takes away what is alike all over, as a mark of who lends may be. So the lenders stand beside the
     picture, as they do in the lesson.
+
+    Args:
+        told: codes, detail and colours of the picture, and, where there are several, of the lenders.
+        seed: of the noise.
     """
-    together = side_by_side([torch.cat(list(told), 1), *beside])
+    codes, detail, colours = (side_by_side(each) for each in zip(*told, strict=True))
+    noise = draw_noise(codes.shape[-2:], torch.Generator().manual_seed(seed)).to(codes)
+    together = torch.cat([codes, detail, noise, colours], 1)
     return together.contiguous(memory_format=torch.channels_last)
 
 

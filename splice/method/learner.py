@@ -1,4 +1,4 @@
-"""The generator as it learns: its weights, their average, and Adam.
+"""The generator as it learns: its weights, their average, and what changes them.
 
 The average of the weights over the last steps paints cleaner pictures than the weights of any one
 step: what the random views push back and forth cancels.
@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from splice.backbones.precision import autocast_of
 from splice.method.adam import Adam
 from splice.method.bands import paint_in_bands
 from splice.method.generator import UNet
+from splice.method.muon import Muon
 from splice.method.settings import Settings, factor_at
 
 BETA2 = 0.99
@@ -53,8 +54,16 @@ class Learner:
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = [weight.detach().clone() for weight in self.network.parameters()]
-        self.adam = Adam(self.network.parameters(), self.optimiser.beta1, BETA2)
+        self.adam = self._adam(settings.method)
         self.waits = device.type != "cuda"
+
+    def _adam(self, method: str) -> Adam:
+        weights, betas = self.network.parameters(), (self.optimiser.beta1, BETA2)
+        if method == "paper":
+            return Adam(weights, *betas)
+        # Those without a bias have an instance norm after them.
+        layers = (layer for layer in self.network.modules() if isinstance(layer, nn.Conv2d))
+        return Muon(weights, [layer.weight for layer in layers if layer.bias is None], *betas)
 
     def paint(
         self, inputs: list[Float[Tensor, "1 inputs ..."]], dtype: torch.dtype

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from splice.method.appearances import Appearance, side_by_side
 from splice.method.detail import foreign_detail
+from splice.method.noise import draw_noise
 from splice.method.views import View
 
 SIZES = (0.7, 1.3)
@@ -105,8 +106,9 @@ class Lesson:
         )
         told = torch.cat([addresses, detail], 1)
         told = told + NOISE * torch.randn(told.shape, generator=random).to(told)
+        grains = draw_noise(size, random).to(told)
         # The colours that the generator starts from would keep their noise.
-        inputs = torch.cat([told, seen(self.colours)], 1)
+        inputs = torch.cat([told, grains, seen(self.colours)], 1)
         return inputs, seen(self.picture), None if self.counts is None else seen(self.counts)
 
 

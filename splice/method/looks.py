@@ -6,16 +6,16 @@ rows and columns left out, half of them in the mirror. What the structure image 
 computed once and kept.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from splice.backbones.features import self_similarity
-from splice.backbones.frozen_vit import FrozenViT
-from splice.method.semantics import LONG_SIDE
+from splice.backbones.features import Features, self_similarity
 from splice.method.views import View
+from splice.method.wanted import mean_colours
 
 COUNT = 12
 """Looks at each size."""
@@ -36,18 +36,23 @@ class Look:
         short_side: in pixels, at which it is seen.
         similarity: of the deepest keys that the structure image has so.
         patches: of the structure image's own grid, under the middles of the patches that are seen.
+        tokens: patch tokens that the structure image has so, by block.
+        colours: mean colours of these patches.
     """
 
     view: View
     short_side: int
     similarity: Float[Tensor, "1 tokens tokens"]
     patches: Int[Tensor, " patches"]
+    tokens: Mapping[int, Float[Tensor, "patches width"]]
+    colours: Float[Tensor, "patches 3"]
 
 
 @torch.no_grad()
 def draw_looks(
     structure: Float[Tensor, "1 3 height width"],
-    vit: FrozenViT,
+    see: Callable[[Tensor, int], Features],
+    patch: int,
     short_side: int,
     grid: tuple[int, int],
     seed: int,
@@ -56,7 +61,8 @@ def draw_looks(
 
     Args:
         structure: the structure image, in [0, 1].
-        vit: that looks.
+        see: what is seen of a picture at a short side.
+        patch: pixels along a patch.
         short_side: in pixels, around which the sizes lie.
         grid: rows and columns of patches that places are told in.
         seed: of the looks.
@@ -67,14 +73,18 @@ def draw_looks(
     looks = []
     for number in range(COUNT):
         share = SIZES[0] + (SIZES[1] - SIZES[0]) * torch.rand((), generator=random).item()
-        side = max(1, int(short_side * share) // vit.patch) * vit.patch
+        side = max(1, int(short_side * share) // patch) * patch
         top, left = torch.randint(most, (2,), generator=random).tolist()
         view = View(top, left, height - top, width - left, flip=number % 2 == 1)
-        seen = vit(view.cut(structure), keys=[vit.blocks], short_side=side, long_side=LONG_SIDE)
+        part = view.cut(structure)
+        seen = see(part, side)
         rows, columns = ((torch.arange(n) + 0.5) / n for n in seen.grid)
         rows, columns = view.source(rows, columns)
         rows = (rows / height * grid[0]).long().clamp(0, grid[0] - 1)
         columns = (columns / width * grid[1]).long().clamp(0, grid[1] - 1)
         patches = (rows[:, None] * grid[1] + columns).flatten().to(structure.device)
-        looks.append(Look(view, side, self_similarity(seen.keys[vit.blocks]), patches))
+        keys = seen.keys[max(seen.keys)]
+        tokens = {block: found[0].float() for block, found in seen.tokens.items()}
+        colours = mean_colours(part, seen.grid)
+        looks.append(Look(view, side, self_similarity(keys), patches, tokens, colours))
     return looks

@@ -9,7 +9,7 @@ have the structure image's shapes: self-similarity of the deepest keys, outlines
 appearance image is copied.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +32,7 @@ from splice.method.semantics import LONG_SIDE, Semantics, find_semantics
 from splice.method.slopes import applied, with_grain
 from splice.method.strength import colour_between, nearest_between
 from splice.method.tones import find_parts, tone_maps
-from splice.method.wanted import Wanted, find_wanted, mean_colours
+from splice.method.wanted import Shown, Wanted, find_shown, find_wanted, mean_colours
 from splice.pictures.images import resize_short_side
 
 SMALL_SIDE = 256
@@ -69,7 +69,7 @@ class Painting(Method):
     def use(self, vit: FrozenViT) -> None:
         """Looks with the same model in another precision from now on."""
         self.vit = vit
-        for seen_by_the_other in ("wanted", "looks"):
+        for seen_by_the_other in ("wanted", "looks", "shown"):
             vars(self).pop(seen_by_the_other, None)
 
     def spare(self, vit: FrozenViT) -> None:
@@ -183,29 +183,25 @@ class Painting(Method):
         self, seen: Features, look: Look, output: Float[Tensor, "1 3 rows columns"]
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms on patches: their tokens in look, and their colours."""
-        wanted, counts = self.wanted, self.ground.counts[look.patches]
+        shown, counts = self.shown[look.short_side], self.ground.counts[look.patches]
         likeness = self.semantics.likeness[look.patches]
         if self.mask is not None:
             # What is kept answers to nothing.
             likeness = likeness.masked_fill(counts[:, None] == 0, -torch.inf)
-        mass = (counts[:, None] * wanted.matches[look.patches]).sum(0)
+        mass = (counts[:, None] * self.wanted.matches[look.patches]).sum(0)
         colours, strength = mean_colours(output, seen.grid), self.settings.strength
         looks, hues = [], []
-        for block, tokens in wanted.tokens.items():
+        for block, tokens in shown.tokens.items():
             ours = seen.tokens[block][0].float()
             costs = objective.token_costs(ours, tokens)
             nearest = objective.nearest_tokens(costs, likeness, MEANING)
             if strength == 1:
                 looks.append(objective.nearest_term(costs, nearest, counts, mass))
-                hues.append(objective.colour_term(colours, wanted.colours, nearest, counts, mass))
+                hues.append(objective.colour_term(colours, shown.colours, nearest, counts, mass))
                 continue
             rest = nearest, counts, mass, strength
-            own, own_colours = (
-                wanted.own_tokens[block][look.patches],
-                wanted.own_colours[look.patches],
-            )
-            looks.append(nearest_between(ours, own, tokens, *rest))
-            hues.append(colour_between(colours, own_colours, wanted.colours, *rest))
+            looks.append(nearest_between(ours, look.tokens[block], tokens, *rest))
+            hues.append(colour_between(colours, look.colours, shown.colours, *rest))
         return {"nearest": _mean(looks), "colour": _mean(hues)}
 
     @cached_property
@@ -290,7 +286,15 @@ class Painting(Method):
     def looks(self) -> list[Look]:
         """The ways to look at the output, with what the structure image shows in each."""
         side, grid = self.settings.seen.short_side, self.semantics.structure_grid
-        return draw_looks(self.structure, self.vit, side, grid, self.settings.seed)
+        patch, seed = self.vit.patch, self.settings.seed
+        return draw_looks(self.structure, self._look, patch, side, grid, seed)
+
+    @cached_property
+    def shown(self) -> Mapping[int, Shown]:
+        """What the appearance images' patches show, by the short side at which a look sees them."""
+        sides = sorted({look.short_side for look in self.looks})
+        given = self.appearances, self.semantics, self._look
+        return {side: find_shown(*given, side) for side in sides}
 
     def _look(self, image: Float[Tensor, "1 3 rows columns"], short_side: int) -> Features:
         return self.vit(

@@ -181,14 +181,16 @@ class Objective(Section):
 
 
 class Optimiser(Section):
-    """Adam, by which the generator learns."""
+    """Muon, or in the published method Adam, by which the generator learns."""
 
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
     schedule: Schedule = Field(
         default=((0.0, 0.1), (0.02, 1.0), (0.5, 1.0), (1.0, 0.03)),
         description="factors of the step size over the run",
     )
-    beta1: float = Field(default=0.5, ge=0, lt=1, description="decay of the gradient's mean")
+    beta1: float = Field(
+        default=0.5, ge=0, lt=1, description="decay of the gradient's mean, in Adam"
+    )
 
 
 def _size(value: Any) -> Any:

@@ -1,11 +1,15 @@
-"""What the appearance image shows the frozen transformer, which the output is to show as well."""
+"""What the appearance image shows the frozen transformer, which the output is to show as well.
+
+Patches are compared with patches as large: a stripe that fills a patch of the appearance image, seen
+small, fills one of the output, seen as small.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from splice.backbones.features import Features, self_similarity
@@ -13,7 +17,7 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
 from splice.method.appearances import Appearance, Grid, in_a_row
 from splice.method.gamut import gamut_of
-from splice.method.semantics import LONG_SIDE, Semantics
+from splice.method.semantics import Semantics
 from splice.method.settings import Settings
 
 MATCHES_TEMPERATURE = 0.07
@@ -30,24 +34,29 @@ class Wanted:
             pictures themselves, so that a weight means the same on every backbone and pair.
         shares: how much each appearance image's [CLS] counts; their sum is 1.
         similarity_scale: what differences of self-similarities are divided by, likewise.
-        tokens: patch tokens of those that take part, by block.
-        colours: mean colours of these patches.
-        matches: how much each of the structure image's patches wants each of these.
+        matches: how much each of the structure image's patches wants each of the appearance images'.
         gamut: which colours the appearance images have.
-        own_tokens: the structure image's patch tokens, by block; none at strength 1.
-        own_colours: mean colours of its patches.
     """
 
     cls: Mapping[int, Float[Tensor, "looks width"]]
     scales: Mapping[int, Float[Tensor, " looks"]]
     shares: tuple[float, ...]
     similarity_scale: Float[Tensor, ""]
-    tokens: Mapping[int, Float[Tensor, "patches width"]]
-    colours: Float[Tensor, "patches 3"]
     matches: Float[Tensor, "structure_patches patches"]
     gamut: Float[Tensor, "1 1 cells cells cells"]
-    own_tokens: Mapping[int, Float[Tensor, "structure_patches width"]]
-    own_colours: Float[Tensor, "structure_patches 3"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the appearance images' patches show the transformer at one size.
+
+    Attributes:
+        tokens: by block, of those patches that take part, picture after picture.
+        colours: mean colours of these.
+    """
+
+    tokens: Mapping[int, Float[Tensor, "patches width"]]
+    colours: Float[Tensor, "patches 3"]
 
 
 @torch.no_grad()
@@ -95,22 +104,13 @@ def find_wanted(
             cls[block].append(torch.lerp(ours.cls[block], token, settings.strength * share))
         gamuts.append(gamut_of(each.picture, each.mask))
     total = sum(each.weight for each in appearances)
-    large, colours = _patches(appearances, semantics, settings, vit)
-    own = {}
-    if settings.strength < 1:
-        seen = _seen_large(structure, semantics.structure_grid, settings, vit)
-        own = {block: tokens[0].float() for block, tokens in seen.tokens.items()}
     return Wanted(
         {block: torch.cat(each) for block, each in cls.items()},
         {block: _or_one(torch.stack(each)) for block, each in scales.items()},
         tuple(each.weight / total for each in appearances),
         _or_one(torch.stack(apart).mean()),
-        large,
-        colours,
         torch.softmax(semantics.likeness / MATCHES_TEMPERATURE, 1),
         torch.stack(gamuts).amin(0),
-        own,
-        mean_colours(structure, semantics.structure_grid),
     )
 
 
@@ -121,32 +121,38 @@ def mean_colours(
     return F.interpolate(image, size=grid, mode="area")[0].flatten(1).T
 
 
-def _patches(
-    appearances: Sequence[Appearance], semantics: Semantics, settings: Settings, vit: FrozenViT
-) -> tuple[dict[int, Float[Tensor, "patches width"]], Float[Tensor, "patches 3"]]:
-    """Tokens by block and mean colours of the patches that take part, picture after picture."""
+@torch.no_grad()
+def find_shown(
+    appearances: Sequence[Appearance],
+    semantics: Semantics,
+    see: Callable[[Tensor, int], Features],
+    short_side: int,
+) -> Shown:
+    """What patches show at a size: tokens and colours of the larger patch that a middle is in.
+
+    Args:
+        appearances: the appearance images.
+        semantics: of the pair, in whose patches places are told.
+        see: what is seen of a picture at a short side.
+        short_side: in pixels.
+    """
     tokens: dict[int, list[Tensor]] = {}
     colours = []
     for each, patches in zip(appearances, semantics.patches, strict=True):
-        seen = _seen_large(each.picture, patches.grid, settings, vit)
+        seen = see(each.picture, short_side)
+        places = patches.of(under_middles(patches.grid, seen.grid).to(each.picture.device))
         for block, found in seen.tokens.items():
-            tokens.setdefault(block, []).append(patches.of(found[0].float()))
-        colours.append(patches.of(mean_colours(each.picture, seen.grid)))
-    return {block: in_a_row(each) for block, each in tokens.items()}, in_a_row(colours)
+            tokens.setdefault(block, []).append(found[0].float()[places])
+        colours.append(mean_colours(each.picture, seen.grid)[places])
+    return Shown({block: in_a_row(each) for block, each in tokens.items()}, in_a_row(colours))
 
 
-def _seen_large(
-    image: Float[Tensor, "1 3 _ _"], grid: Grid, settings: Settings, vit: FrozenViT
-) -> Features:
-    """Tokens of a picture, of the patches of a grid."""
-    sides = {"short_side": settings.meaning.short_side, "long_side": LONG_SIDE}
-    blocks = vit.blocks_at(settings.objective.token_depths)
-    seen = vit(image, tokens=blocks, **sides)
-    if seen.grid != grid:
-        # Sides are rounded, so the grid may have been another at another size.
-        image = F.interpolate(image, size=[vit.patch * n for n in grid], mode="bicubic")
-        seen = vit(image, tokens=blocks, short_side=vit.patch * min(grid))
-    return seen
+def under_middles(grid: Grid, other: Grid) -> Int[Tensor, " patches"]:
+    """For each patch of a grid, that of another grid over the same picture that its middle is in."""
+    rows, columns = (
+        ((torch.arange(n) + 0.5) / n * m).long() for n, m in zip(grid, other, strict=True)
+    )
+    return (rows[:, None] * other[1] + columns).flatten()
 
 
 def _or_one(scale: Float[Tensor, "*looks"]) -> Float[Tensor, "*looks"]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from splice.backbones.precision import autocast_of
 from splice.method.ground import DETAIL_RADII, detail_at
+from splice.method.noise import GRAINS
 from splice.method.slopes import applied, with_grain
 from splice.method.tones import RADIUS, TOLERANCE
 from splice.method.transfer import Transfer
@@ -27,7 +28,7 @@ from splice.video.steady import SteadyNetwork
 COLOURS = 3
 """Channels of the colours without detail, the last that the generator is given."""
 
-DETAIL = len(DETAIL_RADII) + COLOURS
+DETAIL = len(DETAIL_RADII) + len(GRAINS) + COLOURS
 """Channels of detail and of these."""
 
 SHORT_SIDE = 336
@@ -88,8 +89,10 @@ class FramePainter:
             inputs = [painting.ground.inputs for painting in paintings]
             with transfer.learner.averaged(), autocast_of(self._device, self._dtype):
                 self._network = SteadyNetwork(transfer.learner.network, inputs)
-            # Detail is each frame's own; codes, and colours without detail, are lent.
+            # Detail is each frame's own, noise the same in all; codes, and colours without detail, are
+            # lent.
             parts = [each[..., :rows, :columns] for each in inputs]
+            self._noise = parts[0][:, -len(GRAINS) - COLOURS : -COLOURS]
             found = [torch.cat([each[:, :-DETAIL], each[:, -COLOURS:]], 1) for each in parts]
         meaning = transfer.settings.meaning
         frames = [painting.structure for painting in paintings]
@@ -139,7 +142,8 @@ class FramePainter:
         if self._network is None:
             return applied(lent, photograph).clamp(0, 1)
         codes, colours = lent[:, :-COLOURS], lent[:, -COLOURS:]
-        inputs = torch.cat([codes, detail_at(small, codes, self._lenders), colours], 1)
+        detail = detail_at(small, codes, self._lenders)
+        inputs = torch.cat([codes, detail, self._noise, colours], 1)
         with autocast_of(self._device, self._dtype):
             painted = self._network.paint(inputs, self._shares).float()
         if painted.shape[-2:] == photograph.shape[-2:]:

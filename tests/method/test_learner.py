@@ -1,4 +1,4 @@
-"""The generator's training: Adam, the average of the weights, failed steps, saving."""
+"""The generator's training: Adam and Muon, the average of the weights, failed steps, saving."""
 
 import pytest
 import tiny
@@ -6,18 +6,21 @@ import torch
 from torch import Tensor
 
 from splice.method.learner import Learner, batched
-from splice.method.settings import factor_at
+from splice.method.settings import PAINTING_TERMS, PAPER_TERMS, factor_at
 
 CPU = torch.device("cpu")
 INPUT = tiny.picture(32, 32, 1)[None]
 GOAL = tiny.picture(32, 32, 2)[None]
+OWN_TERMS = set(PAINTING_TERMS) - set(PAPER_TERMS)
 RATES = ((0.0, 0.2), (0.5, 1.0), (1.0, 0.1))
 
 
-def make(seed: int = 0, average: float = 0.9, **optimiser) -> Learner:
+def make(seed: int = 0, average: float = 0.9, method: str = "painting", **optimiser) -> Learner:
     values = {"learning_rate": 2e-3, "beta1": 0.5, "schedule": RATES, **optimiser}
-    generator = {"average": average, "skip": 8}
-    return Learner(3, tiny.settings(seed=seed, generator=generator, optimiser=values), CPU)
+    changes = {"seed": seed, "generator": {"average": average, "skip": 8}, "optimiser": values}
+    if method == "paper":
+        changes |= {"method": method, "objective": dict.fromkeys(OWN_TERMS, 0.0)}
+    return Learner(3, tiny.settings(**changes), CPU)
 
 
 def loss(learner: Learner) -> Tensor:
@@ -37,9 +40,9 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_steps_are_adams_and_the_average_a_running_one():
+def test_the_papers_steps_are_adams_and_the_average_a_running_one():
     """Kingma and Ba (2015), algorithm 1, in float64 on the gradients of every step."""
-    learner = make()
+    learner = make(method="paper")
     weights = list(learner.network.parameters())
     ours = [weight.detach().double() for weight in weights]
     average = [weight.clone() for weight in ours]
@@ -65,8 +68,43 @@ def test_steps_are_adams_and_the_average_a_running_one():
             )
             ours[i] = moved  # roundings of one step are not carried into the next gradient
     assert (
-        max(float((a - b).abs().max()) for a, b in zip(average, make().average, strict=True)) > 1e-3
+        max(
+            float((a - b).abs().max())
+            for a, b in zip(average, make(method="paper").average, strict=True)
+        )
+        > 1e-3
     )
+
+
+def test_the_convolutions_before_a_norm_take_muons_steps_and_the_rest_adams():
+    """The first step: rates times 0.2 √n U Vᵀ of the gradient, and rates times the gradient's sign."""
+    learner = make(schedule=((0.0, 1.0),), learning_rate=1e-3)
+    named = dict(learner.network.named_parameters())
+    before = {name: weight.detach().clone() for name, weight in named.items()}
+    # The last layer starts from zeros, through which no other would learn.
+    with torch.no_grad():
+        named["colours.weight"].copy_(before["colours.weight"] + 0.1)
+    before["colours.weight"] += 0.1
+    total = loss(learner)
+    gradients = torch.autograd.grad(total, list(named.values()), retain_graph=True)
+    assert learner.learn(total, 0.0, 0, False)
+    convolutions = 0
+    for (name, weight), gradient in zip(named.items(), gradients, strict=True):
+        change = (before[name] - weight.detach()).double() / 1e-3
+        if weight.ndim == 4 and name != "colours.weight":
+            convolutions += 1
+            u, values, v = torch.linalg.svd(gradient.double().flatten(1), full_matrices=False)
+            sizes = (u.T @ change.flatten(1) @ v.T) / (0.2 * max(u.shape[0], v.shape[1]) ** 0.5)
+            torch.testing.assert_close(sizes, sizes.diagonal().diag(), atol=2e-2, rtol=0)
+            assert float(sizes.diagonal().max()) < 1.25
+            clear = values > 1e-2 * values.norm()
+            assert bool((sizes.diagonal()[clear] > 0.6).all())
+        else:
+            clear = gradient.abs() > 1e-6
+            torch.testing.assert_close(
+                change[clear], gradient.sign().double()[clear], atol=2e-2, rtol=0
+            )
+    assert convolutions == 25
 
 
 def test_no_average_is_the_last_weights():

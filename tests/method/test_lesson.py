@@ -19,6 +19,10 @@ def make() -> Lesson:
     return Lesson(PICTURE, ADDRESSES, DETAIL, COLOURS, FOREIGN)
 
 
+def without_grains(given: torch.Tensor) -> torch.Tensor:
+    return torch.cat([given[:, :6], given[:, -3:]], 1)
+
+
 def test_small_pictures_are_shown_whole_at_some_size_perhaps_mirrored(monkeypatch):
     monkeypatch.setattr(lesson, "NOISE", 0.0)
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
@@ -27,7 +31,7 @@ def test_small_pictures_are_shown_whole_at_some_size_perhaps_mirrored(monkeypatc
     for _ in range(40):
         given, wanted, counts = make().draw(random)
         assert counts is None
-        found = torch.cat([given, wanted], 1)
+        found = torch.cat([without_grains(given), wanted], 1)
         height, width = found.shape[-2:]
         assert 21 <= height <= 39 and abs(width / height - 4 / 3) < 0.08
         whole = F.interpolate(everything, size=(height, width), mode="bilinear", antialias=True)
@@ -71,7 +75,7 @@ def test_noise_is_added_to_all_but_the_colours_to_start_from(monkeypatch):
     given, wanted, _ = make().draw(tiny.generator())
     plain = torch.cat([ADDRESSES, DETAIL, COLOURS], 1)
     mirrored = bool((wanted - PICTURE).abs().max() > 1e-5)
-    noise = given - (plain.flip(-1) if mirrored else plain)
+    noise = without_grains(given) - (plain.flip(-1) if mirrored else plain)
     assert noise[:, -3:].abs().max() < 1e-5
     noise = noise[:, :-3]
     assert noise.std().item() == pytest.approx(0.5, rel=0.05)
@@ -92,6 +96,17 @@ def test_foreign_detail_is_added_to_the_own_with_some_strength(monkeypatch):
     most = lesson.FOREIGN * 50
     assert max(foreign) < 1.02 * most
     assert sum(foreign) / len(foreign) == pytest.approx(most / 2, abs=3)
+
+
+def test_grains_are_others_each_time_and_tell_nothing():
+    random = tiny.generator()
+    first, second = (make().draw(random)[0][:, 6:-3] for _ in range(2))
+    assert first.shape[1] == 3
+    for grains in (first, second):
+        assert (grains.std((2, 3)) - 1).abs().max() < 0.35
+    rows, columns = (min(a, b) for a, b in zip(first.shape[-2:], second.shape[-2:], strict=True))
+    pair = torch.stack([each[0, 0, :rows, :columns].flatten() for each in (first, second)])
+    assert abs(torch.corrcoef(pair)[0, 1].item()) < 0.2
 
 
 def test_the_same_state_draws_the_same():

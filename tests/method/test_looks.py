@@ -4,13 +4,23 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from torch import Tensor
 
+from splice.backbones.features import Features
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.looks import Look, draw_looks
 from splice.method.semantics import LONG_SIDE
 
 STRUCTURE = tiny.picture(112, 140, 1)[None]
 GRID = (6, 8)
+
+
+def draw(vit: FrozenViT, side: int = 84, seed: int = 3, image: Tensor = STRUCTURE) -> list[Look]:
+    def see(part: Tensor, short_side: int) -> Features:
+        sides = {"short_side": short_side, "long_side": LONG_SIDE}
+        return vit(part, keys=[vit.blocks], tokens=[2], **sides)
+
+    return draw_looks(image, see, vit.patch, side, GRID, seed)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +30,7 @@ def vit() -> FrozenViT:
 
 @pytest.fixture(scope="module")
 def looks(vit) -> list[Look]:
-    return draw_looks(STRUCTURE, vit, 84, GRID, 3)
+    return draw(vit)
 
 
 def test_there_is_a_dozen_half_of_them_in_the_mirror(looks):
@@ -33,7 +43,7 @@ def test_looks_are_about_as_large_as_is_said(looks, vit):
     assert all(side % tiny.PATCH == 0 for side in sides)
     # From 0.8 to 1.2 of 84 pixels, cut down to whole patches of 14.
     assert {70, 84} <= set(sides) <= {56, 70, 84, 98}
-    for look in draw_looks(STRUCTURE, vit, 32, GRID, 0):
+    for look in draw(vit, 32, 0):
         assert look.short_side in (14, 28)
 
 
@@ -57,6 +67,18 @@ def test_the_similarity_is_that_of_the_view_s_keys(looks, vit):
         norms = np.linalg.norm(keys, axis=1)
         expected = keys @ keys.T / np.outer(norms, norms)
         np.testing.assert_allclose(look.similarity[0].numpy(), expected, atol=1e-5)
+
+
+def test_tokens_and_colours_are_those_of_the_view_s_patches(looks, vit):
+    for look in (looks[0], looks[5]):
+        part = look.view.cut(STRUCTURE)
+        seen = vit(part, tokens=[2], short_side=look.short_side, long_side=LONG_SIDE)
+        assert torch.equal(look.tokens[2], seen.tokens[2][0])
+        # At a size that is a whole number of pixels a patch, means are means of rectangles.
+        rows, columns = seen.grid
+        double = torch.nn.functional.interpolate(part, (rows * 12, columns * 12), mode="nearest")
+        means = double.view(3, rows, 12, columns, 12).mean((2, 4)).flatten(1).T
+        torch.testing.assert_close(look.colours, means, atol=0.05, rtol=0)
 
 
 def test_patches_are_those_under_the_middles_of_what_is_seen(looks, vit):
@@ -84,7 +106,7 @@ def test_a_look_in_the_mirror_runs_through_patches_from_right_to_left(looks):
 
 
 def test_looks_are_the_seeds(looks, vit):
-    same, other = (draw_looks(STRUCTURE, vit, 84, GRID, seed) for seed in (3, 4))
+    same, other = (draw(vit, seed=seed) for seed in (3, 4))
     assert [look.view for look in same] == [look.view for look in looks]
     assert all(torch.equal(a.similarity, b.similarity) for a, b in zip(same, looks, strict=True))
     assert [look.view for look in other] != [look.view for look in looks]
@@ -92,7 +114,7 @@ def test_looks_are_the_seeds(looks, vit):
 
 @pytest.mark.parametrize("size", [(16, 16), (16, 128), (128, 16)])
 def test_small_and_long_pictures_are_seen_whole(vit, size):
-    for look in draw_looks(tiny.picture(*size)[None], vit, 56, GRID, 0):
+    for look in draw(vit, 56, 0, tiny.picture(*size)[None]):
         assert (look.view.top, look.view.left) == (0, 0)
         assert (look.view.height, look.view.width) == size
         assert 0 <= int(look.patches.min()) <= int(look.patches.max()) < GRID[0] * GRID[1]

@@ -17,6 +17,7 @@ from splice.method.appearances import Appearance
 from splice.method.detail import detail_of, without_detail
 from splice.method.gamut import gamut_of, gamut_term
 from splice.method.looks import Look
+from splice.method.noise import draw_noise
 from splice.method.palette import palette_term
 from splice.method.settings import PAINTING_TERMS, Settings
 from splice.method.slopes import applied, with_grain
@@ -74,7 +75,7 @@ def test_without_steps_the_toned_picture_is_the_output(vit):
     assert torch.equal(transfer.output(), transfer.method.first(0, STRUCTURE[None])[0])
 
 
-def test_the_generator_is_given_addresses_detail_and_colours(vit):
+def test_the_generator_is_given_addresses_detail_noise_and_colours(vit):
     method = make(vit).method
     look = Appearance(APPEARANCE[None])
     ours, (theirs,) = find_addresses(STRUCTURE[None], [look], method.semantics)
@@ -82,7 +83,8 @@ def test_the_generator_is_given_addresses_detail_and_colours(vit):
     detail = detail_of(STRUCTURE[None], (1, 1, 2, 5), 4e-3, ours)
     toned = applied(method.tones, STRUCTURE[None]).clamp(0, 1)
     colours = without_detail(toned, method.semantics.structure_grid)
-    assert torch.equal(method.ground.inputs, torch.cat([ours, detail, colours], 1))
+    noise = draw_noise((56, 66), tiny.generator(method.settings.seed))
+    assert torch.equal(method.ground.inputs, torch.cat([ours, detail, noise, colours], 1))
     lesson = method.ground.lesson
     assert torch.equal(lesson.picture, APPEARANCE[None])
     assert torch.equal(lesson.addresses, theirs)
@@ -113,7 +115,14 @@ def weighted(values: Iterable[float], weights: Tensor) -> float:
 def patches(vit: FrozenViT, twin: Transfer, look: Look, part: Tensor, seen) -> tuple[float, float]:
     """The terms on tokens and on their colours, token by token in float64."""
     ground = twin.method.ground
-    theirs = vit(twin.appearance, tokens=[1, 2, 3], **SIDES)
+    theirs = vit(twin.appearance, tokens=[1, 2, 3], short_side=look.short_side, long_side=1344)
+    rows, columns = twin.method.semantics.patches[0].grid
+    # Each is told of the patch, as large as those of the look, that its middle is in.
+    larger = [
+        int((row + 0.5) / rows * theirs.grid[0]) * theirs.grid[1]
+        + int((column + 0.5) / columns * theirs.grid[1])
+        for row, column in product(range(rows), range(columns))
+    ]
     likeness = twin.method.semantics.likeness.double()[look.patches]
     counts = ground.counts.double()[look.patches]
     wants = torch.softmax(twin.method.semantics.likeness.double() / 0.07, 1)[look.patches]
@@ -122,9 +131,10 @@ def patches(vit: FrozenViT, twin: Transfer, look: Look, part: Tensor, seen) -> t
         F.adaptive_avg_pool2d(image.double(), grid)[0].flatten(1).T
         for image, grid in ((part, seen.grid), (twin.appearance, theirs.grid))
     )
+    others = others[larger]
     nearest, colour = 0.0, 0.0
     for block in (1, 2, 3):
-        a, b = seen.tokens[block][0].double(), theirs.tokens[block][0].double()
+        a, b = seen.tokens[block][0].double(), theirs.tokens[block][0][larger].double()
         mean = b.mean(0)
         costs = torch.empty(len(a), len(b), dtype=torch.float64)
         for i, j in product(range(len(a)), range(len(b))):
@@ -329,9 +339,12 @@ def test_a_step_is_one_pass_and_nothing_is_described_twice(vit):
     # The lesson in all steps, and the output in all but the first.
     assert painted == [1] * 11
     assert with_gradient == [0] + [1, 0] * 5
-    # Nothing in the first step. Twelve looks when the first is drawn, and once what both pictures
-    # show: the structure image, the appearance image, that at the other's size, its tokens.
-    assert without == [0] + [1] * 16 + [0] * 5
+    # Nothing in the first step. Twelve looks when the first is drawn; once what both pictures show:
+    # the structure image, the appearance image, that at the other's size; then its patches at each
+    # size of looks.
+    sizes = len({look.short_side for look in transfer.method.looks})
+    assert sizes > 1
+    assert without == [0] + [1] * (15 + sizes) + [0] * 5
 
 
 def test_another_precision_has_its_own_features_but_the_same_ground(vit):
