@@ -9,7 +9,7 @@ have the structure image's shapes: self-similarity of the deepest keys, outlines
 appearance image is copied.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -27,12 +27,12 @@ from splice.method.lesson import lesson_term
 from splice.method.looks import Look, draw_looks
 from splice.method.masks import composite
 from splice.method.palette import Palettes, find_palettes, palette_term
+from splice.method.patch_terms import Answers, patch_terms
 from splice.method.protocol import Method, Paint
 from splice.method.semantics import LONG_SIDE, Semantics, find_semantics
 from splice.method.slopes import applied, with_grain
-from splice.method.strength import colour_between, nearest_between
 from splice.method.tones import find_parts, tone_maps
-from splice.method.wanted import Shown, Wanted, find_shown, find_wanted, mean_colours
+from splice.method.wanted import Shown, Wanted, find_shown, find_wanted
 from splice.pictures.images import resize_short_side
 
 SMALL_SIDE = 256
@@ -43,9 +43,6 @@ SHARES = (0.75, 1.0)
 
 Steps are cheaper, and no pattern is bound to the grid of pixels.
 """
-
-MEANING = 0.28
-"""How much likeness in meaning counts beside looks when tokens are matched."""
 
 
 class Painting(Method):
@@ -134,7 +131,7 @@ class Painting(Method):
         return {
             "appearance": self._appearance(seen),
             "structure": between / self.wanted.similarity_scale,
-            **self._nearest(seen, look, part),
+            **self._patches(seen, look, part),
             "edges": objective.edge_term(small, self.small, self.ground.outlines, radius),
             "gamut": gamut_term(small, self.wanted.gamut),
             "palette": palette_term(small, self.palettes),
@@ -168,41 +165,25 @@ class Painting(Method):
 
     def _appearance(self, seen: Features) -> Float[Tensor, ""]:
         wanted = self.wanted
-        looks = (
-            share
-            * _mean(
-                objective.appearance_term(seen.cls[block], tokens[number][None])
-                / wanted.scales[block][number]
-                for block, tokens in wanted.cls.items()
-            )
-            for number, share in enumerate(wanted.shares)
-        )
-        return torch.stack(list(looks)).sum()
+        sums = [
+            share * objective.appearance_term(seen.cls[block], token[None]) / scale
+            for block, tokens in wanted.cls.items()
+            for token, scale, share in zip(tokens, wanted.scales[block], wanted.shares, strict=True)
+        ]
+        return torch.stack(sums).sum() / len(wanted.cls)
 
-    def _nearest(
-        self, seen: Features, look: Look, output: Float[Tensor, "1 3 rows columns"]
+    def _patches(
+        self, seen: Features, look: Look, part: Float[Tensor, "1 3 rows columns"]
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms on patches: their tokens in look, and their colours."""
-        shown, counts = self.shown[look.short_side], self.ground.counts[look.patches]
+        counts = self.ground.counts[look.patches]
         likeness = self.semantics.likeness[look.patches]
         if self.mask is not None:
             # What is kept answers to nothing.
             likeness = likeness.masked_fill(counts[:, None] == 0, -torch.inf)
         mass = (counts[:, None] * self.wanted.matches[look.patches]).sum(0)
-        colours, strength = mean_colours(output, seen.grid), self.settings.strength
-        looks, hues = [], []
-        for block, tokens in shown.tokens.items():
-            ours = seen.tokens[block][0].float()
-            costs = objective.token_costs(ours, tokens)
-            nearest = objective.nearest_tokens(costs, likeness, MEANING)
-            if strength == 1:
-                looks.append(objective.nearest_term(costs, nearest, counts, mass))
-                hues.append(objective.colour_term(colours, shown.colours, nearest, counts, mass))
-                continue
-            rest = nearest, counts, mass, strength
-            looks.append(nearest_between(ours, look.tokens[block], tokens, *rest))
-            hues.append(colour_between(colours, look.colours, shown.colours, *rest))
-        return {"nearest": _mean(looks), "colour": _mean(hues)}
+        shown, strength = self.shown[look.short_side], self.settings.strength
+        return patch_terms(seen, part, look, shown, Answers(likeness, counts, mass), strength)
 
     @cached_property
     def semantics(self) -> Semantics:
@@ -318,7 +299,3 @@ class Painting(Method):
 def _shrunk(image: Tensor, side: int) -> Tensor:
     """An image whose short side has at most so many pixels."""
     return resize_short_side(image[0], min(side, *image.shape[-2:]))[None]
-
-
-def _mean(values: Iterable[Tensor]) -> Float[Tensor, ""]:
-    return torch.stack(list(values)).mean()

@@ -133,9 +133,9 @@ class Tones(Section):
 class Seen(Section):
     """When the backbone sees the output, and how large."""
 
-    short_side: int = Field(default=280, ge=32, le=1024, description="short side, in pixels")
+    short_side: int = Field(default=336, ge=32, le=1024, description="short side, in pixels")
     since: Fraction = Field(
-        default=0.5,
+        default=0.4,
         description="share of the steps in which the output is not seen yet: the generator learns to "
         "paint the appearance image",
     )
@@ -185,7 +185,7 @@ class Optimiser(Section):
 
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size")
     schedule: Schedule = Field(
-        default=((0.0, 0.1), (0.02, 1.0), (0.5, 1.0), (1.0, 0.03)),
+        default=((0.0, 0.1), (0.02, 1.0), (0.4, 1.0), (1.0, 0.03)),
         description="factors of the step size over the run",
     )
     beta1: float = Field(
@@ -243,7 +243,7 @@ class Settings(Section):
         description="how readily the look of each appearance image is taken; 0 leaves it out",
     )
     steps: int = Field(
-        default=300, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+        default=360, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
