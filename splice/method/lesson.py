@@ -97,9 +97,11 @@ class Lesson:
         view = View(top, left, height, width, mirrored < 0.5)
         size = [max(1, round(share * side)) for side in (height, width)]
 
-        def seen(maps: Tensor) -> Tensor:
-            return F.interpolate(view.cut(maps), size=size, mode="bilinear", antialias=True)
+        def seen(maps: Tensor, antialias: bool = False) -> Tensor:
+            part = view.cut(maps)
+            return F.interpolate(part, size=size, mode="bilinear", antialias=antialias)
 
+        # Codes, detail and colours lie as they do where the structure image is painted smaller.
         addresses, detail = seen(self.addresses), seen(self.detail)
         detail = detail + FOREIGN * strength * foreign_detail(
             [self.foreign, self.detail], size, random
@@ -109,7 +111,8 @@ class Lesson:
         grains = draw_noise(size, random).to(told)
         # The colours that the generator starts from would keep their noise.
         inputs = torch.cat([told, grains, seen(self.colours)], 1)
-        return inputs, seen(self.picture), None if self.counts is None else seen(self.counts)
+        counts = None if self.counts is None else seen(self.counts)
+        return inputs, seen(self.picture, antialias=True), counts
 
 
 def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, float | int]:

@@ -51,8 +51,7 @@ class Painting(Method):
     def __init__(self, *given: Any) -> None:
         """Remembers what to work on, as `Method` says."""
         super().__init__(*given)
-        # What is found once for the pair is found in the precision that the run starts with.
-        self.first_vit = self.vit
+        self.first_vit = self.vit  # What is found once is found in the precision at the start.
         side = self.settings.painted
         self.structure = _shrunk(self.structure, side)
         self.appearances = tuple(each.shrunk(side) for each in self.appearances)
@@ -60,8 +59,10 @@ class Painting(Method):
         self.small = _shrunk(self.structure, SMALL_SIDE)
         self.small_mask = None
         if self.mask is not None:
-            self.mask = F.interpolate(self.mask, size=self.structure.shape[-2:], mode="area")
-            self.small_mask = F.interpolate(self.mask, size=self.small.shape[-2:], mode="area")
+            self.mask, self.small_mask = (
+                F.interpolate(self.mask, size=image.shape[-2:], mode="area")
+                for image in (self.structure, self.small)
+            )
 
     def use(self, vit: FrozenViT) -> None:
         """Looks with the same model in another precision from now on."""
@@ -115,7 +116,8 @@ class Painting(Method):
         low, high = SHARES
         share = low + (high - low) * torch.rand((), generator=self.random).item()
         shrunk = [max(1, round(share * side)) for side in size]
-        smaller = F.interpolate(inputs, size=shrunk, mode="bilinear", antialias=True)
+        # A filter against aliasing would take a third of a step on a CPU, and nobody sees it here.
+        smaller = F.interpolate(inputs, size=shrunk, mode="bilinear")
         painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
         return F.interpolate(painted, size=size, mode="bilinear")[..., :height, :width]
 
@@ -245,9 +247,8 @@ class Painting(Method):
     @cached_property
     def wanted(self) -> Wanted:
         """What the appearance image shows, and how far the structure image is from it."""
-        between = []
-        if self.settings.strength < 1:
-            between = [self.structure, self._toned(self.structure)]
+        partly = self.settings.strength < 1
+        between = [self.structure, self._toned(self.structure)] if partly else []
         return find_wanted(
             self.structure,
             self.appearances,
