@@ -1,0 +1,86 @@
+"""Runs on a pretended GPU: every tensor is where it is needed, and no step makes the host wait."""
+
+import pretended_gpu
+import pytest
+import tiny
+import torch
+from pretended_gpu import GPU, WrongPlaceError
+
+from splice.method.settings import Settings
+from splice.method.transfer import Transfer
+
+PAIR = tiny.picture(56, 70), tiny.picture(60, 56, 1)
+
+
+def transfer_of(settings: Settings, **masks: torch.Tensor) -> Transfer:
+    return Transfer(*PAIR, settings, tiny.frozen().to(GPU), GPU, **masks)
+
+
+def test_a_pretended_gpu_refuses_tensors_of_the_host():
+    with pretended_gpu.pretended_gpu() as gpu:
+        there, here = torch.ones(3, device="cuda"), torch.ones(3)
+        assert there.device == GPU
+        assert here.device.type == (there * 2).cpu().device.type == "cpu"
+        assert (there + here.to(there)).device == GPU
+        with pytest.raises(WrongPlaceError):
+            there + here
+        with pytest.raises(WrongPlaceError):
+            there[1:] = here[1:]
+        assert (there + 2.0 * here[0]).device == GPU  # a number of the host is no hindrance
+        before = gpu.waits["item"]
+        assert (there * 2).sum().item() == 6
+        assert gpu.waits["item"] == before + 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [tiny.settings(), tiny.settings(strength=0.5), tiny.paper()],
+    ids=["default", "half strength", "paper"],
+)
+def test_steps_do_not_make_the_host_wait(settings):
+    with pretended_gpu.pretended_gpu() as gpu:
+        transfer = transfer_of(settings)
+        for step in transfer.steps():
+            if step.step > 2:  # what is found once for a pair has been found
+                assert not gpu.waits, (step.step, gpu.waits)
+            gpu.waits.clear()
+            assert all(loss.device == GPU for loss in step.losses.values())
+        picture = transfer.output()
+        assert picture.device == GPU
+        assert torch.isfinite(picture.cpu()).all()
+
+
+def test_masks_and_several_looks_lie_on_the_gpu():
+    ours, theirs = torch.zeros(56, 70), torch.zeros(60, 56)
+    ours[10:40, 20:60], theirs[20:60, :40] = 1.0, 1.0
+    looks = [PAIR[1], tiny.picture(56, 56, 3)]
+    with pretended_gpu.pretended_gpu():
+        transfer = Transfer(
+            PAIR[0],
+            looks,
+            tiny.settings(),
+            tiny.frozen().to(GPU),
+            GPU,
+            structure_mask=ours,
+            appearance_mask=[theirs, None],
+        )
+        for _ in transfer.steps():
+            pass
+        assert torch.isfinite(transfer.output().cpu()).all()
+
+
+@pytest.mark.parametrize("settings", [tiny.settings(), tiny.paper()], ids=["default", "paper"])
+def test_a_run_goes_on_from_a_state_that_was_saved(settings):
+    with pretended_gpu.pretended_gpu():
+        whole = transfer_of(settings)
+        for step in whole.steps():
+            if step.step == 3:
+                state = {
+                    name: value.cpu() if isinstance(value, torch.Tensor) else value
+                    for name, value in whole.state().items()
+                }
+        resumed = transfer_of(settings)
+        resumed.restore(state)
+        for _ in resumed.steps():
+            pass
+        assert torch.equal(resumed.output().cpu(), whole.output().cpu())
