@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from splice.backbones.fixed_order import go_back_in_fixed_order, kernels_in_fixed_order
+
 Rope = Float[Tensor, "..."] | None
 
 
@@ -49,7 +51,12 @@ def attend(
         elif queries.dtype == torch.bfloat16:
             parts = queries.split(QUERIES, -2)
             return torch.cat([_by_products(part, keys, values) for part in parts], -2)
-    return F.scaled_dot_product_attention(queries, keys, values)
+    learns = torch.is_grad_enabled() and queries.requires_grad
+    if not learns or queries.device.type != "cuda" or torch.compiler.is_compiling():
+        return F.scaled_dot_product_attention(queries, keys, values)
+    with kernels_in_fixed_order():
+        mixed = F.scaled_dot_product_attention(queries, keys, values)
+    return go_back_in_fixed_order(mixed)
 
 
 def _by_products(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

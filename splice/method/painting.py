@@ -34,6 +34,7 @@ from splice.method.strength import colour_between, nearest_between
 from splice.method.tones import find_parts, tone_maps
 from splice.method.wanted import Wanted, find_wanted, mean_colours
 from splice.pictures.images import resize_short_side
+from splice.pictures.resampling import resampled
 
 SMALL_SIDE = 256
 """Short side, in pixels, at which tones, outlines and palettes are found, and compared."""
@@ -120,7 +121,7 @@ class Painting(Method):
         shrunk = [max(1, round(share * side)) for side in size]
         smaller = F.interpolate(inputs, size=shrunk, mode="bilinear", antialias=True)
         painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
-        return F.interpolate(painted, size=size, mode="bilinear")[..., :height, :width]
+        return resampled(painted, size, "bilinear")[..., :height, :width]
 
     def _seen(self, output: Tensor, look: Look) -> dict[str, Float[Tensor, ""]]:
         """The terms on the output, of which the transformer sees a look."""
@@ -130,7 +131,8 @@ class Painting(Method):
             self_similarity(seen.keys[self.vit.blocks]), look.similarity
         )
         radius = scaled(OUTLINE_RADIUS, self.small)
-        small = F.interpolate(output, size=self.small.shape[-2:], mode="area")
+        height, width = self.small.shape[-2:]
+        small = resampled(output, (height, width), "area")
         return {
             "appearance": self._appearance(seen),
             "structure": between / self.wanted.similarity_scale,
