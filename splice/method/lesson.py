@@ -104,10 +104,29 @@ class Lesson:
             [self.foreign, self.detail], size, random
         )
         told = torch.cat([addresses, detail], 1)
-        told = told + NOISE * torch.randn(told.shape, generator=random).to(told)
+        told = told + NOISE * noise_like(told, random)
         # The colours that the generator starts from would keep their noise.
         inputs = torch.cat([told, seen(self.colours)], 1)
         return inputs, seen(self.picture), None if self.counts is None else seen(self.counts)
+
+
+def noise_like(
+    values: Float[Tensor, "1 channels rows columns"], random: torch.Generator
+) -> Float[Tensor, "1 channels rows columns"]:
+    """Normal noise, one number for each value.
+
+    A GPU draws its own from a seed of the host's: millions of numbers would take the host longer than
+    the rest of a step, and it would wait for them to be brought over.
+
+    Args:
+        values: which lie where the noise is needed.
+        random: on the CPU.
+    """
+    if values.device.type != "cuda":
+        return torch.randn(values.shape, generator=random).to(values)
+    seed = int(torch.randint(2**62, (), generator=random))
+    there = torch.Generator(values.device).manual_seed(seed)
+    return torch.randn(values.shape, generator=there, device=values.device)
 
 
 def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, float | int]:

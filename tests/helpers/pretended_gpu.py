@@ -88,8 +88,11 @@ class PretendedGPU(TorchFunctionMode):
         goes = bool(there) or torch._C._current_graph_task_id() != -1
         if wanted[0] is not None:
             goes = wanted[0].type == "cuda"
-            if there and not goes and not kwargs.get("non_blocking"):
-                self.waits["to the host"] += 1
+            moved = [x for x in given if self._is_there(x) != goes]
+            if (moved or name in ("tensor", "as_tensor")) and not kwargs.get("non_blocking"):
+                self.waits["to the host" if there and not goes else "to the GPU"] += goes or bool(
+                    there
+                )
         for value in tree_leaves(found):
             if isinstance(value, Tensor):
                 if any(value is x for x in given):
@@ -155,6 +158,7 @@ class _Event(torch.cuda.Event):
 @contextlib.contextmanager
 def pretended_gpu() -> Iterator[PretendedGPU]:
     """A GPU, with what torch says of one."""
+    on_host = torch.Generator
     stand_ins: dict[str, Callable[..., Any] | type] = {
         "is_available": lambda: True,
         "device_count": lambda: 1,
@@ -166,4 +170,7 @@ def pretended_gpu() -> Iterator[PretendedGPU]:
     with contextlib.ExitStack() as stack:
         for name, value in stand_ins.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
+        # Numbers are drawn on the host; a GPU's own would be others.
+        drawn = mock.patch.object(torch, "Generator", lambda device="cpu": on_host())
+        stack.enter_context(drawn)
         yield stack.enter_context(PretendedGPU())

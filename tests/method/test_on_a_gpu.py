@@ -5,6 +5,7 @@ import pytest
 import tiny
 import torch
 from pretended_gpu import GPU, WrongPlaceError
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from splice.method.settings import Settings
 from splice.method.transfer import Transfer
@@ -84,3 +85,59 @@ def test_a_run_goes_on_from_a_state_that_was_saved(settings):
         for _ in resumed.steps():
             pass
         assert torch.equal(resumed.output().cpu(), whole.output().cpu())
+
+
+ADD_IN_ANY_ORDER = (
+    "upsample",
+    "adaptive_avg_pool2d_backward",
+    "avg_pool3d_backward",
+    "max_pool2d_with_indices_backward",
+    "reflection_pad",
+    "replication_pad",
+    "grid_sampler_2d_backward",
+    "embedding_dense_backward",
+    "index_add",
+    "scatter_reduce",
+    "put_.",
+    "cumsum",
+)
+"""Operators for which torch lists no order of sums on a GPU; all of them where they go back."""
+
+
+class GoingBack(TorchDispatchMode):
+    """Notes what is computed in backward passes, and where sums meet in one place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: set[str] = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        if torch._C._current_graph_task_id() != -1:
+            name = str(function).removeprefix("aten.")
+            if name.startswith(("scatter_add", "scatter.")):
+                _, axis, places = arguments[:3]
+                meets = places.sort(axis).values.diff(dim=axis) == 0
+                name = f"{name} onto one place" if meets.any() else name
+            self.operators.add(name)
+        return function(*arguments, **(named or {}))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [tiny.settings(), tiny.settings(strength=0.5), tiny.paper()],
+    ids=["default", "half strength", "paper"],
+)
+def test_nothing_is_summed_in_any_order(settings):
+    with pretended_gpu.pretended_gpu():
+        transfer = transfer_of(settings)
+        steps = transfer.steps()
+        next(steps)
+        with GoingBack() as seen:
+            for _ in steps:
+                pass
+    assert {"convolution_backward.default", "native_batch_norm_backward.default"} <= seen.operators
+    found = {name for name in seen.operators if "onto one place" in name}
+    found |= {name for name in seen.operators if name.startswith(ADD_IN_ANY_ORDER)}
+    found |= {name for name in seen.operators if name.startswith("_upsample")}
+    found |= {name for name in seen.operators if name.startswith("_adaptive")}
+    assert not found
