@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
     """
     options = _options().parse_args(arguments)
     if options.pack is not None:
-        gpu_pack.pack(options.pack, options.python)
+        gpu_pack.pack(options.pack, options.python, options.wheels or list(gpu_pack.WHEELS))
         return 0
     if options.only is not None:
         only(next(part for part in PARTS if part.name == options.only), options)
@@ -166,6 +166,9 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=ALL_SECONDS, help="for all parts")
     parser.add_argument("--pack", type=Path, help="fetch wheels and weights into a folder, and end")
     parser.add_argument("--python", default="3.12", help="version that the wheels are fetched for")
+    parser.add_argument(
+        "--wheels", nargs="+", choices=list(gpu_pack.WHEELS), help="fetch these alone"
+    )
     parser.add_argument("--only", help=argparse.SUPPRESS)
     return parser
 

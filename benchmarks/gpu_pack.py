@@ -9,6 +9,7 @@ import importlib.util
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 WHEELS = {
@@ -41,29 +42,33 @@ WHEELS = {
 }
 """Packages, with the module that shows that one is there."""
 
-TOGETHER = ({"pydantic", "pydantic-core"}, {"pytest", "pluggy", "iniconfig"})
-"""Packages of which each version takes one version of the others: all come from one place."""
+TOGETHER = (
+    {"annotated-types", "pydantic", "pydantic-core", "typing-extensions", "typing-inspection"},
+    {"iniconfig", "pluggy", "pytest"},
+)
+"""Packages of which a version takes few versions of the others: all come from one place."""
 
 PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014", "manylinux1")
 BACKBONE = "dinov2_vits14"
 
 
-def pack(folder: Path, python: str) -> None:
+def pack(folder: Path, python: str, names: Sequence[str] = tuple(WHEELS)) -> None:
     """Fetch everything into a folder.
 
     Args:
         folder: made if missing; best one that git ignores.
         python: version of the interpreter that will run there, such as "3.12".
+        names: of packages, where the machine is known to have the others.
     """
     wheels = folder / "wheels"
     wheels.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(wheels)]
     command += ["--only-binary=:all:", f"--python-version={python}", "--implementation=cp"]
     command += [f"--platform={platform}_x86_64" for platform in PLATFORMS]
-    subprocess.run([*command, *_pinned()], check=True)
+    subprocess.run([*command, *_pinned(names)], check=True)
     weights = _pack_weights(folder / "cache")
     carried = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    print(f"{folder}: {len(WHEELS)} wheels, {weights.name}, {carried / 2**20:.1f} MiB in all")
+    print(f"{folder}: {len(names)} wheels, {weights.name}, {carried / 2**20:.1f} MiB in all")
 
 
 def unpack(folder: Path | None, site: Path) -> tuple[dict[str, str], list[str]]:
@@ -93,15 +98,18 @@ def unpack(folder: Path | None, site: Path) -> tuple[dict[str, str], list[str]]:
 
 
 def _is_there(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
-def _pinned() -> list[str]:
+def _pinned(names: Sequence[str]) -> list[str]:
     """The packages, in the versions that this machine tests with, where it has them."""
     from importlib.metadata import PackageNotFoundError, version
 
     named = []
-    for name in WHEELS:
+    for name in names:
         try:
             named.append(f"{name}=={version(name)}")
         except PackageNotFoundError:
