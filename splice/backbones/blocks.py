@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from splice.backbones.fixed_order import go_back_in_fixed_order, kernels_in_fixed_order
+from splice.backbones.fixed_order import in_order
 
 Rope = Float[Tensor, "..."] | None
 
@@ -51,12 +51,9 @@ def attend(
         elif queries.dtype == torch.bfloat16:
             parts = queries.split(QUERIES, -2)
             return torch.cat([_by_products(part, keys, values) for part in parts], -2)
-    learns = torch.is_grad_enabled() and queries.requires_grad
-    if not learns or queries.device.type != "cuda" or torch.compiler.is_compiling():
+    if queries.device.type != "cuda" or torch.compiler.is_compiling():
         return F.scaled_dot_product_attention(queries, keys, values)
-    with kernels_in_fixed_order():
-        mixed = F.scaled_dot_product_attention(queries, keys, values)
-    return go_back_in_fixed_order(mixed)
+    return in_order(F.scaled_dot_product_attention, queries, keys, values)
 
 
 def _by_products(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

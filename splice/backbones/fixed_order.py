@@ -1,12 +1,13 @@
 """Sums that a GPU takes in the same order every time, so that a run can be repeated.
 
-What torch offers for that is a switch for the whole process, which refuses every operation that it has
-no such order for. Here it is on for the few operations that need it, and then as it was.
+What torch offers for that is a switch for the whole process, which refuses every operation that has no
+such order. Here it is on for the few operations that need it, and then as it was.
 """
 
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,48 +15,70 @@ from torch import Tensor
 CUBLAS, WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 """Torch asks for one of cuBLAS's fixed workspaces before it promises the order of a product."""
 
-
-@contextlib.contextmanager
-def convolutions_in_fixed_order() -> Iterator[None]:
-    """While it lasts, cuDNN takes algorithms for convolutions that sum in a fixed order."""
-    before = torch.backends.cudnn.deterministic
-    torch.backends.cudnn.deterministic = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.deterministic = before
+_asked = False
 
 
 @contextlib.contextmanager
-def kernels_in_fixed_order() -> Iterator[None]:
-    """While it lasts, torch takes kernels that sum in a fixed order, and refuses others."""
-    restore = _switch_on()
+def sums_in_fixed_order() -> Iterator[None]:
+    """While it lasts, convolutions and what `in_order` computes have an order, and so have gradients.
+
+    Afterwards all switches are as they were, whatever a pass that ran out of memory has left on.
+    """
+    global _asked
+    before, convolutions, asked = _Switches.now(), torch.backends.cudnn.deterministic, _asked
+    torch.backends.cudnn.deterministic, _asked = True, True
     try:
         yield
     finally:
-        restore()
+        before.restore()
+        torch.backends.cudnn.deterministic, _asked = convolutions, asked
 
 
-def go_back_in_fixed_order(result: Tensor) -> Tensor:
-    """The result, on the way back through whose operation alone the order is fixed as well."""
+def in_order(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """What the function gives, by kernels that have an order forward and back, if that is asked for.
+
+    Args:
+        function: a single operation of torch.
+        inputs: its tensors.
+    """
+    if not (_asked and torch.is_grad_enabled() and any(x.requires_grad for x in inputs)):
+        return function(*inputs)
+    before = _Switches.now()
+    try:
+        _switch_on()
+        result = function(*inputs)
+    finally:
+        before.restore()
     node, restores = result.grad_fn, []
-    if node is not None:
-        node.register_prehook(lambda gradients: restores.append(_switch_on()))
-        node.register_hook(lambda inputs, outputs: restores.pop()())
+    assert node is not None
+
+    def begin(gradients: object) -> None:
+        restores.append(_Switches.now().restore)
+        _switch_on()
+
+    node.register_prehook(begin)
+    node.register_hook(lambda inputs, outputs: restores.pop()())
     return result
 
 
-def _switch_on() -> Callable[[], None]:
-    """Switches torch to fixed orders; what switches it back."""
+@dataclass(frozen=True)
+class _Switches:
+    """Torch's switch, and whether memory is filled before it is written while that is on."""
+
+    mode: int
+    fills: bool
+
+    @staticmethod
+    def now() -> "_Switches":
+        fills = torch.utils.deterministic.fill_uninitialized_memory
+        return _Switches(torch.get_deterministic_debug_mode(), fills)
+
+    def restore(self) -> None:
+        torch.set_deterministic_debug_mode(self.mode)
+        torch.utils.deterministic.fill_uninitialized_memory = self.fills
+
+
+def _switch_on() -> None:
     os.environ.setdefault(CUBLAS, WORKSPACE)
-    mode, fills = torch.get_deterministic_debug_mode(), torch.utils.deterministic
-    filled = fills.fill_uninitialized_memory
-
-    def restore() -> None:
-        torch.set_deterministic_debug_mode(mode)
-        fills.fill_uninitialized_memory = filled
-
     torch.set_deterministic_debug_mode("error")
-    # Memory that is about to be written need not be filled first.
-    fills.fill_uninitialized_memory = False
-    return restore
+    torch.utils.deterministic.fill_uninitialized_memory = False

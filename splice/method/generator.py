@@ -164,12 +164,12 @@ class _Doubled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.size = list(x.shape)
+        ctx.size, ctx.on_gpu = list(x.shape), x.device.type == "cuda"
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if gradient.device.type == "cuda":
+        if ctx.on_gpu:
             return undoubled(gradient)
         return torch.ops.aten.upsample_bilinear2d_backward(
             gradient.contiguous(memory_format=torch.channels_last),

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.fixed_order import convolutions_in_fixed_order
+from splice.backbones.fixed_order import sums_in_fixed_order
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import precision_of
 from splice.errors import RunError
@@ -232,7 +232,7 @@ class Transfer:
         self.random.set_state(random)
         half = self.dtype == torch.float16
         progress = self.step / self.settings.steps
-        with convolutions_in_fixed_order():
+        with sums_in_fixed_order():
             losses = self.losses()
             learnt = self.learner.learn(losses["total"], progress, self.step, half)
         return {name: loss.detach() for name, loss in losses.items()}, Outcome.of(learnt)

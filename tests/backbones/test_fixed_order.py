@@ -2,13 +2,8 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
 
-from splice.backbones.fixed_order import (
-    convolutions_in_fixed_order,
-    go_back_in_fixed_order,
-    kernels_in_fixed_order,
-)
+from splice.backbones.fixed_order import in_order, sums_in_fixed_order
 
 
 @pytest.fixture(autouse=True)
@@ -20,40 +15,59 @@ def strict() -> bool:
     return torch.are_deterministic_algorithms_enabled()
 
 
-def test_switches_go_back_even_after_an_error():
-    for context, state in (
-        (convolutions_in_fixed_order, lambda: torch.backends.cudnn.deterministic),
-        (kernels_in_fixed_order, strict),
-    ):
-        assert not state()
-        with pytest.raises(ValueError, match="on purpose"), context():
-            assert state()
-            raise ValueError("on purpose")
-        assert not state()
+class Watched(torch.autograd.Function):
+    """Notes the switch, forward and back; the way back may fail."""
+
+    @staticmethod
+    def forward(ctx, x, seen, fails=False):  # pyright: ignore[reportIncompatibleMethodOverride]
+        seen.append(strict())
+        ctx.seen, ctx.fails = seen, fails
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.seen.append(strict())
+        if ctx.fails:
+            raise RuntimeError("out of memory")
+        return gradient, None, None
+
+
+def watched(x: torch.Tensor, seen: list[bool], fails: bool = False) -> torch.Tensor:
+    result = Watched.apply(x, seen, fails)
+    assert isinstance(result, torch.Tensor)
+    return result
+
+
+def test_one_operation_alone_is_in_order():
+    x, seen = torch.rand(2, 3, 4, requires_grad=True), []
+    with sums_in_fixed_order():
+        assert torch.backends.cudnn.deterministic
+        assert not strict()
+        middle = in_order(lambda x: watched(x, seen), watched(x, seen))
+        watched(middle, seen).sum().backward()
+        assert not strict()
+    assert seen == [False, True, False] * 2
+    assert not torch.backends.cudnn.deterministic
     assert torch.utils.deterministic.fill_uninitialized_memory
 
 
-def test_the_way_back_is_fixed_through_one_operation_alone():
-    x = torch.rand(2, 3, 4, requires_grad=True)
+def test_without_being_asked_for_nothing_is_switched():
+    x, seen = torch.rand(3, requires_grad=True), []
+    in_order(lambda x: watched(x, seen), x).sum().backward()
+    assert seen == [False, False]
+
+
+def test_what_learns_nothing_is_left_alone():
     seen = []
+    with sums_in_fixed_order():
+        in_order(lambda x: watched(x, seen), torch.rand(3))
+    assert seen == [False]
 
-    class Watched(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x.clone()
 
-        @staticmethod
-        def backward(ctx, gradient):
-            seen.append(strict())
-            return gradient
-
-    before = Watched.apply(x)
-    middle = go_back_in_fixed_order(Watched.apply(before))
-    Watched.apply(middle).sum().backward()
-    assert seen == [False, True, False]
+def test_a_way_back_that_fails_leaves_nothing_on():
+    x, seen = torch.rand(3, requires_grad=True), []
+    with pytest.raises(RuntimeError, match="out of memory"), sums_in_fixed_order():
+        in_order(lambda x: watched(x, seen, True), x).sum().backward()
+    assert seen == [True, True]
     assert not strict()
-
-
-def test_a_result_without_gradient_is_left_alone():
-    x = F.relu(torch.rand(3))
-    assert go_back_in_fixed_order(x) is x
+    assert torch.utils.deterministic.fill_uninitialized_memory
