@@ -23,6 +23,7 @@ from splice.method.transfer import Transfer
 from splice.pictures.images import resize_short_side
 
 Found = dict[str, Any]
+Pair = tuple[torch.Tensor, torch.Tensor]
 TIMED_AFTER = 20
 """Steps of a timed run that warm up."""
 
@@ -39,13 +40,13 @@ def paper(scale: Scale) -> Iterator[Found]:
         settings = scale.settings("paper", precision=precision)
         pair = noise(settings)
 
-        def make(settings: Settings = settings, pair: list[torch.Tensor] = pair) -> Transfer:
+        def make(settings: Settings = settings, pair: Pair = pair) -> Transfer:
             return Transfer(pair[0], pair[1], settings, vit, scale.device)
 
-        def literal(pair: list[torch.Tensor] = pair) -> LiteralLoop:
-            shown = [picture.to(scale.device) for picture in pair]
+        def literal(pair: Pair = pair) -> LiteralLoop:
+            structure, appearance = (picture.to(scale.device) for picture in pair)
             timm_model = as_timm(find_backbone(scale.fine), model)
-            return LiteralLoop(*shown, timm_model, find_backbone(scale.fine))
+            return LiteralLoop(structure, appearance, timm_model, find_backbone(scale.fine))
 
         _fresh(scale)
         first = precision == "auto"
@@ -100,7 +101,7 @@ def profile(scale: Scale) -> Iterator[Found]:
 
         def make(
             settings: Settings = settings,
-            pair: list[torch.Tensor] = pair,
+            pair: Pair = pair,
             vit: FrozenViT = vit,
             made: list[Transfer] = made,
         ) -> Transfer:
@@ -122,12 +123,12 @@ def random_vit(name: str) -> torch.nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def noise(settings: Settings) -> list[torch.Tensor]:
+def noise(settings: Settings) -> Pair:
     """A pair of smooth pictures, three quarters as high as wide, at the size of the settings."""
     assert isinstance(settings.size, int)
     random = torch.Generator().manual_seed(0)
-    coarse = [torch.rand(3, 24, 32, generator=random) for _ in range(2)]
-    return [resize_short_side(picture, settings.size) for picture in coarse]
+    first, second = (torch.rand(3, 24, 32, generator=random) for _ in range(2))
+    return resize_short_side(first, settings.size), resize_short_side(second, settings.size)
 
 
 def load_steps(preset: str) -> int:

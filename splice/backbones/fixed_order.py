@@ -8,6 +8,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ CUBLAS, WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 """Torch asks for one of cuBLAS's fixed workspaces before it promises the order of a product."""
 
 _asked = False
+_filling: Any = torch.utils.deterministic
 
 
 @contextlib.contextmanager
@@ -70,15 +72,15 @@ class _Switches:
 
     @staticmethod
     def now() -> "_Switches":
-        fills = torch.utils.deterministic.fill_uninitialized_memory
+        fills = _filling.fill_uninitialized_memory
         return _Switches(torch.get_deterministic_debug_mode(), fills)
 
     def restore(self) -> None:
         torch.set_deterministic_debug_mode(self.mode)
-        torch.utils.deterministic.fill_uninitialized_memory = self.fills
+        _filling.fill_uninitialized_memory = self.fills
 
 
 def _switch_on() -> None:
     os.environ.setdefault(CUBLAS, WORKSPACE)
     torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    _filling.fill_uninitialized_memory = False

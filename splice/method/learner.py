@@ -112,7 +112,7 @@ class Learner:
         if half:
             for gradient in gradients:
                 gradient.div_(scale)
-        norms = torch.stack(torch._foreach_norm(gradients))
+        norms = torch.stack([gradient.norm() for gradient in gradients])
         finite = torch.isfinite(norms.sum() + total.detach())
         if self.waits and not bool(finite):
             return finite
@@ -121,14 +121,9 @@ class Learner:
         # Early on the average would still be mostly the first weights.
         kept = min(self.generator.average, (step + 1) / (step + 10))
         with torch.no_grad():
-            if self.waits:
-                for average, weight in zip(self.average, weights, strict=True):
-                    average.lerp_(weight, 1 - kept)
-            else:
-                # All weights at once: to a GPU, each operation costs more than what it does.
-                towards = torch._foreach_sub(weights, self.average)
-                torch._foreach_mul_(towards, (1 - kept) * finite)
-                torch._foreach_add_(self.average, towards)
+            for average, weight in zip(self.average, weights, strict=True):
+                learnt = weight if self.waits else torch.where(finite, weight, average)
+                average.lerp_(learnt, 1 - kept)
         return finite
 
     @contextlib.contextmanager
