@@ -38,6 +38,7 @@ def test_a_pretended_gpu_refuses_tensors_of_the_host():
         assert gpu.waits["item"] == before + 1
 
 
+@pytest.mark.slow
 @METHODS
 def test_steps_do_not_make_the_host_wait(settings):
     with pretended_gpu.pretended_gpu() as gpu:
@@ -55,6 +56,7 @@ def test_steps_do_not_make_the_host_wait(settings):
         assert torch.isfinite(picture.cpu()).all()
 
 
+@pytest.mark.slow
 def test_masks_and_several_looks_lie_on_the_gpu():
     ours, theirs = torch.zeros(56, 70), torch.zeros(60, 56)
     ours[10:40, 20:60], theirs[20:60, :40] = 1.0, 1.0
@@ -74,6 +76,7 @@ def test_masks_and_several_looks_lie_on_the_gpu():
         assert torch.isfinite(transfer.output().cpu()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [tiny.settings(), tiny.paper()], ids=["default", "paper"])
 def test_a_run_goes_on_from_a_state_that_was_saved(settings):
     with pretended_gpu.pretended_gpu():
@@ -126,6 +129,7 @@ class GoingBack(TorchDispatchMode):
         return function(*arguments, **(named or {}))
 
 
+@pytest.mark.slow
 @METHODS
 def test_nothing_is_summed_in_any_order(settings):
     with pretended_gpu.pretended_gpu():
