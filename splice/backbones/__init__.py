@@ -7,6 +7,7 @@ features: [CLS] and patch tokens, keys, queries and values of any block, and the
 MODULES = (
     "compiling",
     "features",
+    "fixed_order",
     "frozen_vit",
     "machine",
     "patch_grid",

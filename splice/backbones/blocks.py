@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from splice.backbones.fixed_order import in_order
+
 Rope = Float[Tensor, "..."] | None
 
 
@@ -49,7 +51,9 @@ def attend(
         elif queries.dtype == torch.bfloat16:
             parts = queries.split(QUERIES, -2)
             return torch.cat([_by_products(part, keys, values) for part in parts], -2)
-    return F.scaled_dot_product_attention(queries, keys, values)
+    if queries.device.type != "cuda" or torch.compiler.is_compiling():
+        return F.scaled_dot_product_attention(queries, keys, values)
+    return in_order(F.scaled_dot_product_attention, queries, keys, values)
 
 
 def _by_products(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from splice.errors import InputError
+from splice.pictures.resampling import resampled
 
 
 def resize_to_patches(
@@ -40,9 +41,7 @@ def resize_to_patches(
     )
     if (rows, columns) == (height, width):
         return images
-    return F.interpolate(
-        images, size=(rows, columns), mode="bicubic", align_corners=False, antialias=True
-    )
+    return resampled(images, (rows, columns), "bicubic", antialias=True)
 
 
 def resampled_positions(

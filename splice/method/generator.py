@@ -164,11 +164,13 @@ class _Doubled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.size = list(x.shape)
+        ctx.size, ctx.on_gpu = list(x.shape), x.device.type == "cuda"
         return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if ctx.on_gpu:
+            return undoubled(gradient)
         return torch.ops.aten.upsample_bilinear2d_backward(
             gradient.contiguous(memory_format=torch.channels_last),
             list(gradient.shape[-2:]),
@@ -177,6 +179,28 @@ class _Doubled(torch.autograd.Function):
             2.0,
             2.0,
         )
+
+
+def undoubled(
+    gradient: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "batch channels rows columns"]:
+    """The gradient of maps whose bilinear doubling has this gradient.
+
+    Along each side a value goes into four, as quarters of 1, 3, 3 and 1, which is three means of two
+    after one another. A GPU sums that in a fixed order, and torch's own backward pass does not.
+    """
+    batch, channels, height, width = gradient.shape
+    bordered = torch.empty(
+        (batch, channels, height + 2, width + 2),
+        dtype=gradient.dtype,
+        device=gradient.device,
+        memory_format=torch.channels_last,
+    )
+    bordered[:, :, 1:-1, 1:-1] = gradient
+    bordered[:, :, 0, 1:-1], bordered[:, :, -1, 1:-1] = gradient[:, :, 0], gradient[:, :, -1]
+    bordered[..., 0], bordered[..., -1] = bordered[..., 1], bordered[..., -2]
+    means = F.avg_pool2d(F.avg_pool2d(bordered, 2, 1), 2, 1)
+    return 4 * F.avg_pool2d(means, 2, 2)
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -141,7 +141,7 @@ def _given(
         seed: of the noise.
     """
     codes, detail, colours = (side_by_side(each) for each in zip(*told, strict=True))
-    noise = draw_noise(codes.shape[-2:], torch.Generator().manual_seed(seed)).to(codes)
+    noise = draw_noise(codes.shape[-2:], torch.Generator().manual_seed(seed), codes.device)
     together = torch.cat([codes, detail, noise, colours], 1)
     return together.contiguous(memory_format=torch.channels_last)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from splice.method.appearances import Appearance, side_by_side
 from splice.method.detail import foreign_detail
-from splice.method.noise import draw_noise
+from splice.method.noise import draw_noise, normal
 from splice.method.views import View
 
 SIZES = (0.7, 1.3)
@@ -107,8 +107,8 @@ class Lesson:
             [self.foreign, self.detail], size, random
         )
         told = torch.cat([addresses, detail], 1)
-        told = told + NOISE * torch.randn(told.shape, generator=random).to(told)
-        grains = draw_noise(size, random).to(told)
+        told = told + NOISE * normal(told.shape, random, told.device)
+        grains = draw_noise(size, random, told.device)
         # The colours that the generator starts from would keep their noise.
         inputs = torch.cat([told, grains, seen(self.colours)], 1)
         counts = None if self.counts is None else seen(self.counts)

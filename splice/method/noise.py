@@ -17,21 +17,42 @@ GRAINS = (1, 3, 9)
 
 
 def draw_noise(
-    size: Sequence[int], random: torch.Generator
+    size: Sequence[int], random: torch.Generator, device: torch.device
 ) -> Float[Tensor, "1 grains rows columns"]:
     """Noise of mean about 0 and deviation 1.
 
     Args:
         size: rows and columns.
-        random: on the CPU, where the noise is as well.
+        random: on the CPU.
+        device: where the noise is needed.
     """
     rows, columns = size
     channels = []
     for grain in GRAINS:
         cells = (1, 1, -(-rows // grain) + 1, -(-columns // grain) + 1)
-        drawn = torch.randn(cells, generator=random)
+        drawn = normal(cells, random, device)
         if grain > 1:
             drawn = F.interpolate(drawn, scale_factor=grain, mode="bicubic", align_corners=False)
             drawn = drawn / drawn.std()
         channels.append(drawn[..., :rows, :columns])
     return torch.cat(channels, 1)
+
+
+def normal(
+    shape: Sequence[int], random: torch.Generator, device: torch.device
+) -> Float[Tensor, "..."]:
+    """Numbers of mean 0 and deviation 1.
+
+    A GPU draws its own from a seed of the host's: millions of numbers would take the host longer than
+    the rest of a step, and it would wait for them to be brought over.
+
+    Args:
+        shape: of the tensor.
+        random: on the CPU.
+        device: where the numbers are needed.
+    """
+    if device.type != "cuda":
+        return torch.randn(*shape, generator=random).to(device)
+    seed = int(torch.randint(2**62, (), generator=random))
+    there = torch.Generator(device).manual_seed(seed)
+    return torch.randn(*shape, generator=there, device=device)

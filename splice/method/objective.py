@@ -121,9 +121,7 @@ def colour_term(
     Arguments as in `nearest_term`, with patches' mean colours in [0, 1].
     """
     there = (output - appearance[nearest.there]).abs().mean(1)
-    # Gathering from rows, unlike indexing, sums its gradient in a fixed order on a CPU.
-    matched = output.T.gather(1, nearest.back.expand(3, -1)).T
-    back = (matched - appearance).abs().mean(1)
+    back = (rows_at(output, nearest.back) - appearance).abs().mean(1)
     return (weighted_mean(there, counts) + weighted_mean(back, mass)) / 2
 
 
@@ -207,6 +205,15 @@ def brightness(image: Float[Tensor, "batch 3 *size"]) -> Float[Tensor, "batch 1 
     """The brightness of colours, in [0, 1]."""
     red, green, blue = image.split(1, 1)
     return BRIGHTNESS[0] * red + BRIGHTNESS[1] * green + BRIGHTNESS[2] * blue
+
+
+def rows_at(
+    values: Float[Tensor, "rows channels"], places: Int[Tensor, " places"]
+) -> Float[Tensor, "places channels"]:
+    """Rows of values, some of them often, whose gradient is summed in a fixed order."""
+    if values.device.type == "cuda":
+        return values[places]  # a GPU sorts what it adds; gathering, it would not
+    return values.T.gather(1, places.expand(values.shape[1], -1)).T
 
 
 def weighted_mean(values: Float[Tensor, " n"], weights: Float[Tensor, " n"]) -> Scalar:

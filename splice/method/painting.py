@@ -34,6 +34,7 @@ from splice.method.slopes import applied, with_grain
 from splice.method.tones import find_parts, tone_maps
 from splice.method.wanted import Shown, Wanted, find_shown, find_wanted
 from splice.pictures.images import resize_short_side
+from splice.pictures.resampling import resampled
 
 SMALL_SIDE = 256
 """Short side, in pixels, at which tones, outlines and palettes are found, and compared."""
@@ -119,7 +120,7 @@ class Painting(Method):
         # A filter against aliasing would take a third of a step on a CPU, and nobody sees it here.
         smaller = F.interpolate(inputs, size=shrunk, mode="bilinear")
         painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
-        return F.interpolate(painted, size=size, mode="bilinear")[..., :height, :width]
+        return resampled(painted, size, "bilinear")[..., :height, :width]
 
     def _seen(self, output: Tensor, look: Look) -> dict[str, Float[Tensor, ""]]:
         """The terms on the output, of which the transformer sees a look."""
@@ -129,7 +130,8 @@ class Painting(Method):
             self_similarity(seen.keys[self.vit.blocks]), look.similarity
         )
         radius = scaled(OUTLINE_RADIUS, self.small)
-        small = F.interpolate(output, size=self.small.shape[-2:], mode="area")
+        height, width = self.small.shape[-2:]
+        small = resampled(output, (height, width), "area")
         return {
             "appearance": self._appearance(seen),
             "structure": between / self.wanted.similarity_scale,

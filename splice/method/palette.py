@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from splice.method.appearances import Appearance, colours_in, patches_in, taking_part
 from splice.method.clusters import k_means, nearest_centre
+from splice.method.objective import rows_at
 from splice.method.semantics import Semantics
 
 PARTS = 12
@@ -42,6 +44,11 @@ class Palettes:
     pixels: Int[Tensor, "parts samples"]
     wanted: Float[Tensor, "parts directions samples"]
     weights: Float[Tensor, " parts"]
+
+    @cached_property
+    def directions(self) -> Float[Tensor, "3 directions"]:
+        """Along which colours are compared; brought to a GPU once, as the host waits for it."""
+        return directions().to(self.wanted)
 
 
 @torch.no_grad()
@@ -111,20 +118,26 @@ def palette_term(
     Colours of both are projected on fixed directions and compared in their order (Bonneel, Rabin,
     Peyré, Pfister, "Sliced and Radon Wasserstein barycenters of measures", 2015).
     """
-    # Gathering from rows, unlike indexing, sums its gradient in a fixed order on a CPU.
-    places = palettes.pixels.flatten().expand(3, -1)
-    colours = output[0].flatten(1).gather(1, places).T.unflatten(0, palettes.pixels.shape)
-    apart = (projections(colours).sort(-1).values - palettes.wanted).abs().mean((1, 2))
+    colours = rows_at(output[0].flatten(1).T, palettes.pixels.flatten())
+    colours = colours.unflatten(0, palettes.pixels.shape)
+    ours = projections(colours, palettes.directions).sort(-1).values
+    apart = (ours - palettes.wanted).abs().mean((1, 2))
     return (palettes.weights * apart).sum()
 
 
 def projections(
     colours: Float[Tensor, "parts samples 3"],
+    along: Float[Tensor, "3 directions"] | None = None,
 ) -> Float[Tensor, "parts directions samples"]:
-    """Colours along directions that are spread evenly over a half sphere (Fibonacci's spiral)."""
+    """Colours along directions, by default `directions`."""
+    along = directions().to(colours) if along is None else along
+    return along.T @ colours.mT
+
+
+def directions() -> Float[Tensor, "3 directions"]:
+    """Directions that are spread evenly over a half sphere (Fibonacci's spiral)."""
     number = torch.arange(DIRECTIONS, dtype=torch.float64) + 0.5
     z = number / DIRECTIONS
     turn = math.pi * (1 + 5**0.5) * number
     around = (1 - z**2).sqrt()
-    directions = torch.stack([around * turn.cos(), around * turn.sin(), z], 1).to(colours)
-    return directions @ colours.mT
+    return torch.stack([around * turn.cos(), around * turn.sin(), z])

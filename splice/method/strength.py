@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.method.objective import Nearest, weighted_mean
+from splice.method.objective import Nearest, rows_at, weighted_mean
 
 Rows = Float[Tensor, "_ channels"]
 
@@ -60,8 +60,7 @@ def _pairs(
     output: Rows, own: Rows, appearance: Rows, nearest: Nearest, strength: float
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """What is compared with what, from the output's side and from the appearance image's."""
-    # Gathering from rows, unlike indexing, sums its gradient in a fixed order on a CPU.
-    matched = output.T.gather(1, nearest.back.expand(output.shape[1], -1)).T
+    matched = rows_at(output, nearest.back)
     return (
         (output, torch.lerp(own, appearance[nearest.there], strength)),
         (matched, torch.lerp(own[nearest.back], appearance, strength)),

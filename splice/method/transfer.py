@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.backbones.fixed_order import sums_in_fixed_order
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import precision_of
 from splice.errors import RunError
@@ -229,10 +230,11 @@ class Transfer:
                 memory draws the same again.
         """
         self.random.set_state(random)
-        losses = self.losses()
         half = self.dtype == torch.float16
         progress = self.step / self.settings.steps
-        learnt = self.learner.learn(losses["total"], progress, self.step, half)
+        with sums_in_fixed_order():
+            losses = self.losses()
+            learnt = self.learner.learn(losses["total"], progress, self.step, half)
         return {name: loss.detach() for name, loss in losses.items()}, Outcome.of(learnt)
 
     def _within_memory(self, work: Callable[[], T]) -> T:

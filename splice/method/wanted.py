@@ -19,6 +19,7 @@ from splice.method.appearances import Appearance, Grid, in_a_row
 from splice.method.gamut import gamut_of
 from splice.method.semantics import Semantics
 from splice.method.settings import Settings
+from splice.pictures.resampling import resampled
 
 MATCHES_TEMPERATURE = 0.07
 """Of the softmax over likeness that says which parts of the appearance image are wanted."""
@@ -118,7 +119,7 @@ def mean_colours(
     image: Float[Tensor, "1 3 _ _"], grid: tuple[int, int]
 ) -> Float[Tensor, "patches 3"]:
     """Of the patches of a grid, row by row."""
-    return F.interpolate(image, size=grid, mode="area")[0].flatten(1).T
+    return resampled(image, grid, "area")[0].flatten(1).T
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ MODULES = (
     "masks",
     "pairs",
     "png_text",
+    "resampling",
     "resizing",
     "samples",
 )

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splice.method.generator import InstanceNorm, MirrorBorder, UNet, parameter_count
+from splice.method.generator import InstanceNorm, MirrorBorder, UNet, parameter_count, undoubled
 
 
 class PaperNetwork(nn.Module):
@@ -248,3 +248,12 @@ def test_instance_norm_is_its_formula():
             torch.testing.assert_close(found[picture, channel], expected)
     single = norm(x[:, :, :1, :1])
     assert torch.equal(single, norm.bias[None, :, None, None].expand(2, 3, 1, 1))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (4, 5)])
+def test_the_gradient_of_doubling_by_means_is_torchs(size):
+    x = torch.rand(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    doubled = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear")
+    gradient = torch.randn(doubled.shape, dtype=torch.float64)
+    (right,) = torch.autograd.grad(doubled, x, gradient)
+    assert torch.allclose(undoubled(gradient), right)

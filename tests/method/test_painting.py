@@ -83,7 +83,7 @@ def test_the_generator_is_given_addresses_detail_noise_and_colours(vit):
     detail = detail_of(STRUCTURE[None], (1, 1, 2, 5), 4e-3, ours)
     toned = applied(method.tones, STRUCTURE[None]).clamp(0, 1)
     colours = without_detail(toned, method.semantics.structure_grid)
-    noise = draw_noise((56, 66), tiny.generator(method.settings.seed))
+    noise = draw_noise((56, 66), tiny.generator(method.settings.seed), torch.device("cpu"))
     assert torch.equal(method.ground.inputs, torch.cat([ours, detail, noise, colours], 1))
     lesson = method.ground.lesson
     assert torch.equal(lesson.picture, APPEARANCE[None])
