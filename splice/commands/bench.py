@@ -17,7 +17,7 @@ from splice.pictures.samples import sample_pair
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from splice.benchmark.steps import Measured
+    from splice.studies.benchmark.steps import Measured
 
 _DESCRIPTION = (
     "Measure the seconds of a step, of its parts, and of the least that its passes through generator "
@@ -98,12 +98,12 @@ def _run(values: Namespace, settings: Settings, told: Silent) -> None:
 
     from splice.backbones.frozen_vit import FrozenViT
     from splice.backbones.weights import as_timm, load_vit
-    from splice.benchmark.literal import LiteralLoop
-    from splice.benchmark.operators import operators
-    from splice.benchmark.steps import measure
-    from splice.benchmark.table import as_text, heading
     from splice.method.transfer import Transfer
     from splice.running.device import find_device
+    from splice.studies.benchmark.literal import LiteralLoop
+    from splice.studies.benchmark.operators import operators
+    from splice.studies.benchmark.steps import measure
+    from splice.studies.benchmark.table import as_text, heading
 
     if values.threads is not None:
         torch.set_num_threads(values.threads)
@@ -175,8 +175,8 @@ def _sample() -> list[Path]:
 
 
 def _save(file: Path, found: Measured, settings: Settings) -> None:
-    from splice.benchmark.table import as_data
     from splice.pictures.images import write_atomically
+    from splice.studies.benchmark.table import as_data
 
     text = json.dumps(as_data(found, settings.model_dump(mode="json")), indent=2)
     write_atomically(file, lambda stream: stream.write(f"{text}\n".encode()))

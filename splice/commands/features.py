@@ -21,8 +21,8 @@ from splice.running.setting_list import nearest
 if TYPE_CHECKING:
     from PIL import Image
 
+    from splice.analysis.visualize.overview import Look
     from splice.running.outputs import RunFolder
-    from splice.visualize.overview import Look
 
 OUTPUTS = Path("outputs")
 KINDS = ("keys", "queries", "values", "tokens", "self-similarity")
@@ -161,9 +161,9 @@ def _run(values: Namespace, settings: Settings, folder: RunFolder, told: Silent)
 
     if not values.debug:
         warnings.simplefilter("ignore")
+    from splice.analysis.visualize.maps import patch_at
+    from splice.analysis.visualize.overview import look
     from splice.pictures.images import read_image
-    from splice.visualize.maps import patch_at
-    from splice.visualize.overview import look
 
     images = [read_image(picture) for picture in values.pictures]
     if values.point is not None:

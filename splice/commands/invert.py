@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, cast
 from splice.commands.parser import Options, number, path
 from splice.commands.progress import Silent, duration, progress
 from splice.commands.run_options import add_blocks, add_run_options, blocks_of
-from splice.inversion.settings import (
+from splice.running.signals import deferred
+from splice.studies.inversion.settings import (
     FEATURES,
     INVERSION_PRESETS,
     InversionSettings,
     load_inversion_preset,
 )
-from splice.running.signals import deferred
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from splice.inversion.loop import InversionStep
-    from splice.inversion.outcome import InversionOutcome
     from splice.method.transfer import Step
     from splice.running.outputs import RunFolder
+    from splice.studies.inversion.loop import InversionStep
+    from splice.studies.inversion.outcome import InversionOutcome
 
 OUTPUTS = Path("outputs")
 
@@ -119,8 +119,8 @@ def _run(settings: InversionSettings, values: Namespace, told: Silent) -> Invers
         check_picture(picture)
     if not values.debug:
         warnings.simplefilter("ignore")
-    from splice.inversion.outcome import earlier_outcome
-    from splice.inversion.run import InversionRun
+    from splice.studies.inversion.outcome import earlier_outcome
+    from splice.studies.inversion.run import InversionRun
 
     with _folder(settings, values) as folder:
         if values.resume:

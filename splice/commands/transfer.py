@@ -243,6 +243,6 @@ def _ending(outcome: Outcome, output: Path | None) -> str:
 
 
 def _number(score: float) -> str:
-    from splice.scores.score_table import NOT_DEFINED
+    from splice.analysis.scores.score_table import NOT_DEFINED
 
     return f"{score:.3g}" if math.isfinite(score) else NOT_DEFINED

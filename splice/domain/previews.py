@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from splice.analysis.visualize.grids import labelled_grid
 from splice.backbones.frozen_vit import FrozenViT
 from splice.domain.condition import Condition
 from splice.domain.neighbours import Neighbours
@@ -15,7 +16,6 @@ from splice.domain.settings import DomainSettings
 from splice.domain.store import PictureStore
 from splice.domain.training import DomainTraining
 from splice.pictures.images import to_pil
-from splice.visualize.grids import labelled_grid
 
 PREVIEWS = "previews.png"
 """In the folder of a training, its pairs as they are painted by now."""

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from splice.analysis.scores.metrics import BETTER, Scores
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.running import checkpoint as checkpoints
 from splice.running.inputs import Files, recorded_sums
 from splice.running.outputs import CHECKPOINT, RunFolder
-from splice.scores.metrics import BETTER, Scores
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ class RunFolder:
 
     def write_panel(self, images: Sequence[Image.Image]) -> None:
         """Write structure, appearance and output side by side."""
-        from splice.visualize import panel
+        from splice.analysis.visualize import panel
 
         sheet = panel(images)
         with self.writing():
@@ -197,7 +197,7 @@ class RunFolder:
         self, table: str, curves: Mapping[str, Sequence[float]], steps: Sequence[int]
     ) -> None:
         """Write the losses of every step, as a table and as a figure."""
-        from splice.visualize import loss_curves
+        from splice.analysis.visualize import loss_curves
 
         self.write(LOSSES_TABLE, table)
         figure = loss_curves(curves, steps=steps)
@@ -208,7 +208,7 @@ class RunFolder:
 
     def write_time_lapse(self, frames: Sequence[Image.Image]) -> None:
         """Write the run's pictures, first to last, as an animation."""
-        from splice.visualize import time_lapse
+        from splice.analysis.visualize import time_lapse
 
         with self.writing():
             time_lapse(frames, self.path / TIME_LAPSE)

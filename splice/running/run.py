@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from splice.analysis.scores.metrics import Scores, score
 from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import RunError, SpliceError
 from splice.method.settings import Settings
@@ -29,7 +30,6 @@ from splice.running.memory import explained
 from splice.running.outcome import Outcome
 from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.running.recipe import recipe_of
-from splice.scores.metrics import Scores, score
 
 if TYPE_CHECKING:
     from splice.backbones.weights import Progress

@@ -93,8 +93,8 @@ def test_the_record_says_what_was_run(small, tmp_path):
 
 
 def test_the_scores_are_those_of_the_written_picture(small, tmp_path):
+    from splice.analysis.scores.metrics import score
     from splice.backbones.frozen_vit import FrozenViT
-    from splice.scores.metrics import score
 
     _run(small, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "run.json").read_text())
