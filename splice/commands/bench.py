@@ -90,10 +90,6 @@ def _options(program: str) -> Options:
 
 
 def _run(values: Namespace, settings: Settings, told: Silent) -> None:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     import torch
 
     from splice.backbones.frozen_vit import FrozenViT

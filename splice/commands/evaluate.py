@@ -57,10 +57,6 @@ def _options(program: str) -> Options:
 
 
 def _evaluate(values: Namespace, settings: Settings) -> None:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.analysis.scores.evaluation import evaluate_folders
     from splice.analysis.scores.score_table import (
         format_markdown,

@@ -157,10 +157,6 @@ def _folder(values: Namespace) -> RunFolder:
 
 
 def _run(values: Namespace, settings: Settings, folder: RunFolder, told: Silent) -> list[Path]:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.analysis.visualize.maps import patch_at
     from splice.analysis.visualize.overview import look
     from splice.pictures.images import read_image

@@ -111,14 +111,10 @@ def _changes(values: Namespace) -> dict[str, Any]:
 
 
 def _run(settings: InversionSettings, values: Namespace, told: Silent) -> InversionOutcome:
-    import warnings
-
     from splice.pictures.images import check_picture
 
     for picture in values.pictures:
         check_picture(picture)
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.studies.inversion.outcome import earlier_outcome
     from splice.studies.inversion.run import InversionRun
 

@@ -125,10 +125,6 @@ def _check(values: Namespace) -> None:
 
 
 def _paint(values: Namespace, told: Silent) -> list[Path]:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.pictures.images import read_image, write_image
 
     structures = _pictures(values.structure, "STRUCTURE")

@@ -34,10 +34,6 @@ def main(arguments: list[str], program: str) -> int:
     """
     values = _options(program).parse(arguments)
     _check(values)
-    if not values.debug:
-        import warnings
-
-        warnings.simplefilter("ignore")
     if values.tally:
         _tally(values)
     elif values.two_alternative:

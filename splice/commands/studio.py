@@ -33,10 +33,6 @@ def main(arguments: list[str], program: str) -> int:
     from splice.studio.knobs import start_presets
 
     presets = start_presets(values.preset, changes(values))
-    if not values.debug:
-        import warnings
-
-        warnings.simplefilter("ignore")
     with serving(presets, port=values.port, share=values.share, debug=values.debug) as studio:
         show(studio.address)
         if studio.shared:

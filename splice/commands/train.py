@@ -112,10 +112,6 @@ def _changes(values: Namespace) -> dict[str, Any]:
 
 
 def _run(settings: DomainSettings, values: Namespace, world: World, told: Silent) -> DomainOutcome:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.domain.parallel import joined
     from splice.domain.pictures import find_domain
     from splice.running.device import find_device

@@ -194,10 +194,6 @@ def _check_output(output: Path | None, files: Mapping[str, Any], settings: Setti
 def _run(
     name: str, files: dict[str, Any], settings: Settings, values: Namespace, told: Silent
 ) -> Outcome:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.running.outcome import earlier_outcome
     from splice.running.run import Run
 

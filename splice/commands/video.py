@@ -143,10 +143,6 @@ def _free(source: Source, appearance: Path, resume: bool) -> Path:
 def _run(
     source: Source, output: Path, settings: Settings, values: Namespace, told: Silent
 ) -> VideoOutcome:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.video.flicker import Flicker
     from splice.video.outcome import Workplace
     from splice.video.run import VideoRun
