@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from splice.method.transfer import Step
+    from splice.running.outcome import Outcome
     from splice.running.outputs import RunFolder
     from splice.studies.inversion.loop import InversionStep
-    from splice.studies.inversion.outcome import InversionOutcome
 
 OUTPUTS = Path("outputs")
 
@@ -74,7 +74,7 @@ def main(arguments: list[str], program: str) -> int:
     finally:
         told.close()
     told.say(_ending(outcome))
-    print(outcome.grid)
+    print(outcome.file)
     return 0 if outcome.finished else outcome.exit_status or 1
 
 
@@ -110,7 +110,7 @@ def _changes(values: Namespace) -> dict[str, Any]:
     return changes
 
 
-def _run(settings: InversionSettings, values: Namespace, told: Silent) -> InversionOutcome:
+def _run(settings: InversionSettings, values: Namespace, told: Silent) -> Outcome:
     from splice.pictures.images import check_picture
 
     for picture in values.pictures:
@@ -152,10 +152,10 @@ def _folder(settings: InversionSettings, values: Namespace) -> RunFolder:
     return RunFolder.numbered(OUTPUTS, name, resume=values.resume)
 
 
-def _ending(outcome: InversionOutcome) -> str:
+def _ending(outcome: Outcome) -> str:
     if outcome.finished:
         return f"finished {outcome.steps} steps in {duration(outcome.seconds)}"
     return (
         f"stopped at step {outcome.step} of {outcome.steps}; the same command with "
-        f"--resume --output {outcome.grid.parent} goes on from here"
+        f"--resume --output {outcome.file.parent} goes on from here"
     )

@@ -21,7 +21,7 @@ from splice.running.signals import deferred
 if TYPE_CHECKING:
     from splice.domain.parallel import World
     from splice.domain.pictures import Domain
-    from splice.domain.record import DomainOutcome
+    from splice.running.outcome import Outcome
 
 _DESCRIPTION = (
     "Train one network for a folder of pictures, so that any of them can be painted in the look of any "
@@ -58,7 +58,7 @@ def main(arguments: list[str], program: str) -> int:
         told.close()
     if world.first:
         told.say(_ending(outcome))
-        show(str(outcome.model))
+        show(str(outcome.file))
     return 0 if outcome.finished else outcome.exit_status or 1
 
 
@@ -111,7 +111,7 @@ def _changes(values: Namespace) -> dict[str, Any]:
     }
 
 
-def _run(settings: DomainSettings, values: Namespace, world: World, told: Silent) -> DomainOutcome:
+def _run(settings: DomainSettings, values: Namespace, world: World, told: Silent) -> Outcome:
     from splice.domain.parallel import joined
     from splice.domain.pictures import find_domain
     from splice.running.device import find_device
@@ -139,7 +139,7 @@ def _within(
     world: World,
     told: Silent,
     device: Any,
-) -> DomainOutcome:
+) -> Outcome:
     from contextlib import ExitStack
 
     from splice.domain.parallel import told_by_first
@@ -177,7 +177,7 @@ def _within(
             return run.proceed(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
 
 
-def _ending(outcome: DomainOutcome) -> str:
+def _ending(outcome: Outcome) -> str:
     if outcome.finished:
         return f"finished {outcome.steps} steps in {duration(outcome.seconds)}"
     return (

@@ -229,6 +229,12 @@ class RunFolder:
             return None
         return record if isinstance(record, dict) else None
 
+    def finished_record(self) -> dict[str, Any] | None:
+        """The record of the run in the folder, where one is finished there."""
+        record = self.read_record()
+        unfinished = record is None or self.has(CHECKPOINT) or not record.get("finished")
+        return None if unfinished else record
+
 
 def _save_png(picture: Image.Image, file: BinaryIO) -> None:
     picture.save(file, "PNG")

@@ -11,6 +11,9 @@ import timm
 import torch
 from PIL import Image
 
+from splice.method.settings import Settings
+from splice.running.inputs import Files
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = str(ROOT / "tests" / "helpers" / "stand_in.py")
 
@@ -22,6 +25,10 @@ class SmallRun:
     structure: Path
     appearance: Path
     weights: Path
+
+    @property
+    def files(self) -> Files:
+        return Files.of(self.structure, self.appearance, Settings())
 
     @property
     def options(self) -> list[str]:

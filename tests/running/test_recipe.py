@@ -17,6 +17,7 @@ from splice import __version__
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.pictures.images import read_image, write_image
+from splice.running.inputs import Files
 from splice.running.outputs import RunFolder
 from splice.running.recipe import KEYWORD, Recipe, Source, read_recipe, settings_of, with_sources
 from splice.running.run import Run
@@ -40,7 +41,8 @@ def _settings(small: small_run.SmallRun, **changes) -> Settings:
 
 def _run(structure: Path, appearance: Path, folder: Path, settings: Settings) -> Path:
     with RunFolder(folder) as held:
-        return Run(structure, appearance, settings, held).proceed().picture
+        files = Files.of(structure, appearance, settings)
+        return Run(files, settings, held).proceed().file
 
 
 def test_a_picture_says_how_it_was_made(small, tmp_path):

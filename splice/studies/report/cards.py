@@ -134,7 +134,7 @@ def _ratio(roles: Mapping[str, Figure]) -> float:
 
 def _lapse_steps(entry: RunEntry) -> list[int]:
     """After which steps the frames of the time lapse were taken; the first is the structure image."""
-    from splice.running.run import frame_steps
+    from splice.running.frames import frame_steps
 
     taken = frame_steps(max(1, entry.steps))
     return [0, *sorted(step for step in taken if step <= entry.done)]
