@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from splice.errors import InputError, RunError, SpliceError
     from splice.method.generator import UNet
     from splice.method.settings import Settings
-    from splice.method.transfer import Step, Transfer
+    from splice.method.step import Step
+    from splice.method.transfer import Transfer
     from splice.method.views import View
     from splice.pictures.images import read_image, resize_short_side, to_pil, write_image
     from splice.pictures.pairs import Pair, plan_pairs
@@ -38,7 +39,8 @@ _HOMES = {
     "pictures.pairs": ("Pair", "plan_pairs"),
     "running.presets": ("load_preset",),
     "method.settings": ("Settings",),
-    "method.transfer": ("Step", "Transfer"),
+    "method.step": ("Step",),
+    "method.transfer": ("Transfer",),
     "method.views": ("View",),
 }
 

@@ -24,7 +24,7 @@ from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.running.run import Run
 
 if TYPE_CHECKING:
-    from splice.method.transfer import Step
+    from splice.method.step import Step
 
 WAIT = 60.0
 """Seconds to wait for a folder that a worker of a killed batch may still hold, to end its step."""

@@ -97,9 +97,8 @@ def _run(values: Namespace, settings: Settings, told: Silent) -> None:
     from splice.method.transfer import Transfer
     from splice.running.device import find_device
     from splice.studies.benchmark.literal import LiteralLoop
-    from splice.studies.benchmark.operators import operators
     from splice.studies.benchmark.steps import measure
-    from splice.studies.benchmark.table import as_text, heading
+    from splice.studies.benchmark.table import as_text, heading, operators
 
     if values.threads is not None:
         torch.set_num_threads(values.threads)

@@ -21,7 +21,7 @@ from splice.studies.inversion.settings import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from splice.method.transfer import Step
+    from splice.method.step import Step
     from splice.running.outcome import Outcome
     from splice.running.outputs import RunFolder
     from splice.studies.inversion.loop import InversionStep

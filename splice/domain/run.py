@@ -24,7 +24,7 @@ from splice.domain.record import PICTURES, digest, record_of
 from splice.domain.settings import DomainSettings
 from splice.domain.store import PictureStore, cls_of
 from splice.domain.training import DomainTraining
-from splice.method.transfer import Step
+from splice.method.step import Step
 from splice.running.checkpoint import Checkpoint
 from splice.running.loss_table import LossTable
 from splice.running.outcome import Outcome

@@ -52,21 +52,10 @@ class RunFolder:
         """
         self.path, self.picture = path, path / PICTURE
         self._created = not path.exists()
-        try:
+        with claiming(path, "run"):
             path.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(path / _LOCK)
             self._lock.acquire(timeout=wait)
-        except filelock.Timeout:
-            raise InputError(
-                f"another run is writing to {path}; wait until it ends, or give another --output."
-            ) from None
-        except FileExistsError:
-            raise InputError(f"{path} is a file; give a folder as --output.") from None
-        except (OSError, NotImplementedError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise InputError(
-                f"the output folder {path} cannot be written ({reason}); give another --output."
-            ) from error
         for left_over in path.glob(".splice-*.tmp"):
             with contextlib.suppress(OSError):
                 left_over.unlink()
@@ -234,6 +223,32 @@ class RunFolder:
         record = self.read_record()
         unfinished = record is None or self.has(CHECKPOINT) or not record.get("finished")
         return None if unfinished else record
+
+
+@contextlib.contextmanager
+def claiming(folder: Path, what: str) -> Iterator[None]:
+    """Within, a failure to create or lock a folder is told in a sentence.
+
+    Args:
+        folder: to write to.
+        what: who else may hold it, in a word.
+
+    Raises:
+        InputError: it cannot be created or written to, or is held.
+    """
+    try:
+        yield
+    except filelock.Timeout:
+        raise InputError(
+            f"another {what} is writing to {folder}; wait until it ends, or give another --output."
+        ) from None
+    except FileExistsError:
+        raise InputError(f"{folder} is a file; give a folder as --output.") from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"the output folder {folder} cannot be written ({reason}); give another --output."
+        ) from error
 
 
 def _save_png(picture: Image.Image, file: BinaryIO) -> None:

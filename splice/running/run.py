@@ -33,7 +33,7 @@ from splice.running.resuming import Resumable, proceed
 
 if TYPE_CHECKING:
     from splice.backbones.weights import Progress
-    from splice.method.transfer import Step
+    from splice.method.step import Step
 
 FRAME_SIDE = 256
 """Longest short side of the time lapse, in pixels."""

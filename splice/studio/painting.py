@@ -13,7 +13,7 @@ from PIL import Image
 from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import SpliceError
 from splice.method.settings import Settings
-from splice.method.transfer import Step
+from splice.method.step import Step
 from splice.pictures.images import to_pil
 from splice.running.inputs import Files
 from splice.running.outcome import Outcome

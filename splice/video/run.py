@@ -28,7 +28,7 @@ from splice.video.writing import write_frames
 
 if TYPE_CHECKING:
     from splice.backbones.weights import Progress
-    from splice.method.transfer import Step
+    from splice.method.step import Step
 
 VIDEO = "video"
 """What a checkpoint calls the frames."""

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from splice.domain.condition import Condition
+from splice.domain.conditioning.affine import Film
 from splice.domain.conditioning.bilinear import FullBilinear, bilinear_form
 from splice.domain.conditioning.concatenation import Concatenation
-from splice.domain.conditioning.film import Film
 from splice.domain.conditioning.places import normalised
 from splice.domain.conditioning.registry import LAYERS, make_conditioning
 from splice.domain.conditioning.spatial import Spatial

@@ -65,6 +65,12 @@ def make(folder: Path) -> SmallRun:
     return SmallRun(structure, appearance, weights)
 
 
+def settings(small: SmallRun, **changes) -> Settings:
+    """Those of a run in Python, as small as the stand-in's."""
+    values = {"size": 64, "device": "cpu", "backbone": "timm:test_vit"}
+    return Settings(**{**values, "weights": str(small.weights), **changes})
+
+
 def _picture(path: Path, width: int, height: int, seed: int) -> None:
     """Smooth blobs of colour."""
     coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,7 @@ def _stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
 
 
-def _settings(small: small_run.SmallRun, **changes) -> Settings:
-    values = {"size": 64, "steps": STEPS, "device": "cpu", "backbone": "timm:test_vit"}
-    return Settings(**{**values, "weights": str(small.weights), **changes})
+_settings = partial(small_run.settings, steps=STEPS)
 
 
 def _run(small: small_run.SmallRun, folder: Path, *, resume: bool = False, stop_at=None, **changes):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,7 @@ def _stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
 
 
-def _settings(small: small_run.SmallRun, **changes) -> Settings:
-    values = {"size": 64, "steps": 2, "device": "cpu", "backbone": "timm:test_vit"}
-    return Settings(**{**values, "weights": str(small.weights), **changes})
+_settings = partial(small_run.settings, steps=2)
 
 
 def _run(structure: Path, appearance: Path, folder: Path, settings: Settings) -> Path:

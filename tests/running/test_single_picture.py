@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ import stand_in
 from PIL import Image
 
 from splice.errors import InputError, RunError
-from splice.method.settings import Settings
 from splice.pictures.images import to_pil
 from splice.running.outcome import earlier_outcome
 from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
@@ -32,9 +32,7 @@ def _stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
 
 
-def _settings(small: small_run.SmallRun, **changes) -> Settings:
-    values = {"size": 64, "steps": STEPS, "device": "cpu", "backbone": "timm:test_vit"}
-    return Settings(**{**values, "weights": str(small.weights), **changes})
+_settings = partial(small_run.settings, steps=STEPS)
 
 
 def _run(small, folder: RunFolder, *, resume=False, watch=lambda step: None, stop_at=None):

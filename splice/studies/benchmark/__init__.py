@@ -4,5 +4,5 @@ In come settings and a pair. Out come medians of milliseconds: the step, its par
 paper's loop written down word for word.
 """
 
-MODULES = ("literal", "operators", "steps", "table")
+MODULES = ("literal", "steps", "table")
 """Modules that other rooms may use."""

@@ -5,7 +5,7 @@ normalises them and extracts its own features, one picture at a time, in float32
 every step; the generator has batch norm; a progress picture is painted every ten steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,41 +72,19 @@ class Extractor:
         length = keys.norm(dim=1)
         return keys @ keys.T / (length[:, None] * length[None]).clamp_min(1e-8)
 
-
-def appearance_loss(
-    extractor: Extractor, outputs: Sequence[Picture], targets: Sequence[Picture]
-) -> Float[Tensor, ""]:
-    """Squared difference of [CLS] tokens (eq. 3), picture by picture."""
-    loss = torch.zeros((), device=outputs[0].device)
-    for output, target in zip(outputs, targets, strict=True):
-        with torch.no_grad():
-            wanted = extractor.cls(extractor.transform(target))
-        loss = loss + F.mse_loss(extractor.cls(extractor.transform(output)), wanted)
-    return loss
-
-
-def structure_loss(
-    extractor: Extractor, outputs: Sequence[Picture], targets: Sequence[Picture]
-) -> Float[Tensor, ""]:
-    """Squared difference of self-similarities of keys (eq. 4), picture by picture."""
-    loss = torch.zeros((), device=outputs[0].device)
-    for output, target in zip(outputs, targets, strict=True):
-        with torch.no_grad():
-            wanted = extractor.self_similarity(extractor.transform(target))
-        loss = loss + F.mse_loss(extractor.self_similarity(extractor.transform(output)), wanted)
-    return loss
-
-
-def identity_loss(
-    extractor: Extractor, outputs: Sequence[Picture], targets: Sequence[Picture]
-) -> Float[Tensor, ""]:
-    """Squared difference of keys of the appearance image and of its reconstruction (eq. 5)."""
-    loss = torch.zeros((), device=outputs[0].device)
-    for output, target in zip(outputs, targets, strict=True):
-        with torch.no_grad():
-            wanted = extractor.keys(extractor.transform(target))
-        loss = loss + F.mse_loss(extractor.keys(extractor.transform(output)), wanted)
-    return loss
+    def loss(
+        self,
+        feature: Callable[[Picture], Tensor],
+        outputs: Sequence[Picture],
+        targets: Sequence[Picture],
+    ) -> Float[Tensor, ""]:
+        """Squared difference of a feature (one of the above), picture by picture."""
+        loss = torch.zeros((), device=outputs[0].device)
+        for output, target in zip(outputs, targets, strict=True):
+            with torch.no_grad():
+                wanted = feature(self.transform(target))
+            loss = loss + F.mse_loss(feature(self.transform(output)), wanted)
+        return loss
 
 
 class PaperGenerator(nn.Module):
@@ -191,16 +169,10 @@ class LiteralLoop:
         if calibrated:
             side = min(*structure.shape[1:])
             other = min(*appearance.shape[1:])
-            squares = (
-                [transforms.center_crop(structure, [side, side])],
-                [transforms.center_crop(appearance, [other, other])],
-            )
+            mine = [transforms.center_crop(structure, [side, side])]
+            theirs = [transforms.center_crop(appearance, [other, other])]
             with torch.no_grad():
-                between = {
-                    "appearance": appearance_loss(self.extractor, *squares),
-                    "structure": structure_loss(self.extractor, *squares),
-                    "identity": identity_loss(self.extractor, *squares),
-                }
+                between = self.losses(mine, theirs, theirs, mine)
             self.weights = {name: 1 / (float(value) or 1.0) for name, value in between.items()}
 
     def step(self) -> Float[Tensor, ""]:
@@ -229,11 +201,12 @@ class LiteralLoop:
         appearances: Sequence[Picture],
         reconstructions: Sequence[Picture],
     ) -> dict[str, Float[Tensor, ""]]:
-        """The three losses, unweighted."""
+        """The three losses, unweighted (eq. 3, 4 and 5)."""
+        look = self.extractor
         return {
-            "appearance": appearance_loss(self.extractor, outputs, appearances),
-            "structure": structure_loss(self.extractor, outputs, structures),
-            "identity": identity_loss(self.extractor, reconstructions, appearances),
+            "appearance": look.loss(look.cls, outputs, appearances),
+            "structure": look.loss(look.self_similarity, outputs, structures),
+            "identity": look.loss(look.keys, reconstructions, appearances),
         }
 
     @torch.no_grad()

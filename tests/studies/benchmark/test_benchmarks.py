@@ -29,7 +29,6 @@ from splice.studies.benchmark.literal import (
     Extractor,
     LiteralLoop,
     PaperGenerator,
-    appearance_loss,
 )
 from splice.studies.benchmark.peaks import peak_rate
 from splice.studies.benchmark.steps import kinds_of, measure
@@ -660,6 +659,6 @@ def test_losses_are_means_over_nothing_but_their_pictures():
     """Twice the same picture is twice the loss: the literal losses are sums over pictures."""
     model = tiny.standard().requires_grad_(False)
     extractor = Extractor(model, tiny.backbone(model))
-    one = appearance_loss(extractor, [STRUCTURE], [APPEARANCE])
-    two = appearance_loss(extractor, [STRUCTURE] * 2, [APPEARANCE] * 2)
+    one = extractor.loss(extractor.cls, [STRUCTURE], [APPEARANCE])
+    two = extractor.loss(extractor.cls, [STRUCTURE] * 2, [APPEARANCE] * 2)
     torch.testing.assert_close(two, 2 * one)
