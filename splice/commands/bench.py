@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splice.backbones.registry import find_backbone
-from splice.commands.parser import Options, add_settings, chosen_settings, number, path
+from splice.commands.parser import Options, add_count, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, progress, show
 from splice.errors import InputError
 from splice.method.settings import Settings
@@ -65,25 +65,9 @@ def _options(program: str) -> Options:
         metavar="literal",
         help="time the paper's loop, transcribed word for word, as well",
     )
-    parser.add_argument(
-        "--rounds",
-        type=number(1, whole=True),
-        default=7,
-        metavar="N",
-        help="of measurements, of which medians are taken (7)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=number(1, whole=True),
-        metavar="N",
-        help="of the processor; by default what a run takes",
-    )
-    parser.add_argument(
-        "--operators",
-        type=number(1, whole=True),
-        metavar="N",
-        help="list the N operators of torch that take longest, too",
-    )
+    add_count(parser, "--rounds", "of measurements, of which medians are taken (7)", default=7)
+    add_count(parser, "--threads", "of the processor; by default what a run takes")
+    add_count(parser, "--operators", "list the N operators of torch that take longest, too")
     parser.add_argument("--json", type=path, metavar="FILE", help="write all numbers there")
     add_settings(parser)
     return parser

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from splice.backbones.registry import find_backbone
 from splice.commands.backbone import load_backbone
-from splice.commands.parser import Options, add_settings, chosen_settings, number, path
+from splice.commands.parser import Options, add_count, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, progress
 from splice.commands.run_options import add_blocks, blocks_of
 from splice.errors import InputError
@@ -80,13 +80,7 @@ def _options(program: str) -> Options:
         action="store_true",
         help="draw what in one of two pictures answers to what in the other, and warp the second",
     )
-    parser.add_argument(
-        "--matches",
-        type=number(1, whole=True),
-        default=40,
-        metavar="N",
-        help="lines of correspondence, at most (40)",
-    )
+    add_count(parser, "--matches", "lines of correspondence, at most (40)", default=40)
     parser.add_argument(
         "--size",
         type=number(32, whole=True),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from splice.commands.parser import Options, number, path
+from splice.commands.parser import Options, add_count, path
 from splice.commands.progress import Silent, duration, progress
 from splice.commands.run_options import add_blocks, add_run_options, blocks_of
 from splice.running.signals import deferred
@@ -90,11 +90,10 @@ def _options(program: str) -> Options:
     )
     for name, (metavar, text) in _SETTINGS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar=metavar, help=text)
-    parser.add_argument(
+    add_count(
+        parser,
         "--together",
-        type=number(1, whole=True),
-        metavar="N",
-        help="inversions in one batch; by default 1 on a CPU, on a GPU what its memory takes",
+        "inversions in one batch; by default 1 on a CPU, on a GPU what its memory takes",
     )
     add_run_options(parser, "outputs/<image>--<feature>", checkpoint_every=120.0)
     return parser

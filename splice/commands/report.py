@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splice.commands.parser import Options, number, path
+from splice.commands.parser import Options, add_count, number, path
 from splice.commands.progress import progress, show
 from splice.commands.systems import add_against, systems_of
 from splice.errors import InputError
@@ -86,12 +86,7 @@ def _options(program: str) -> Options:
         metavar="PAIRS",
         help="where the pairs are, if neither folder is of our runs (see 'splice batch')",
     )
-    sheet.add_argument(
-        "--count",
-        type=number(1, whole=True),
-        metavar="N",
-        help="ask about N pairs, drawn at random",
-    )
+    add_count(sheet, "--count", "ask about N pairs, drawn at random")
     sheet.add_argument(
         "--seed", type=number(0, whole=True), default=0, metavar="N", help="of the order (0)"
     )
