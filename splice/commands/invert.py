@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from splice.commands.parser import Options, add_count, path
-from splice.commands.progress import Silent, duration, progress
-from splice.commands.run_options import add_blocks, add_run_options, blocks_of
+from splice.commands.progress import Silent, progress
+from splice.commands.run_options import add_blocks, add_run_options, blocks_of, ending
 from splice.running.signals import deferred
 from splice.studies.inversion.settings import (
     FEATURES,
@@ -73,7 +73,7 @@ def main(arguments: list[str], program: str) -> int:
         outcome = _run(settings, values, told)
     finally:
         told.close()
-    told.say(_ending(outcome))
+    told.say(ending(outcome, f" --output {outcome.file.parent}"))
     print(outcome.file)
     return 0 if outcome.finished else outcome.exit_status or 1
 
@@ -149,12 +149,3 @@ def _folder(settings: InversionSettings, values: Namespace) -> RunFolder:
     others = len(values.pictures) - 1
     name = f"{first}{f'-and-{others}-more' if others else ''}--{settings.feature}"
     return RunFolder.numbered(OUTPUTS, name, resume=values.resume)
-
-
-def _ending(outcome: Outcome) -> str:
-    if outcome.finished:
-        return f"finished {outcome.steps} steps in {duration(outcome.seconds)}"
-    return (
-        f"stopped at step {outcome.step} of {outcome.steps}; the same command with "
-        f"--resume --output {outcome.file.parent} goes on from here"
-    )

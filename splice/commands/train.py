@@ -6,8 +6,8 @@ from argparse import SUPPRESS, Namespace
 from typing import TYPE_CHECKING, Any
 
 from splice.commands.parser import Options, path
-from splice.commands.progress import Silent, duration, progress, show
-from splice.commands.run_options import add_checkpoints
+from splice.commands.progress import Silent, progress, show
+from splice.commands.run_options import add_checkpoints, ending
 from splice.domain.settings import (
     CONDITIONS,
     LAYERS,
@@ -57,7 +57,7 @@ def main(arguments: list[str], program: str) -> int:
     finally:
         told.close()
     if world.first:
-        told.say(_ending(outcome))
+        told.say(ending(outcome))
         show(str(outcome.file))
     return 0 if outcome.finished else outcome.exit_status or 1
 
@@ -175,12 +175,3 @@ def _within(
         told.begin(run.first, run.training.total)
         with deferred() as stop:
             return run.proceed(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
-
-
-def _ending(outcome: Outcome) -> str:
-    if outcome.finished:
-        return f"finished {outcome.steps} steps in {duration(outcome.seconds)}"
-    return (
-        f"stopped at step {outcome.step} of {outcome.steps}; the same command with --resume goes on "
-        "from here"
-    )

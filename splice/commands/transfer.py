@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from splice.commands.like import files_like, remarks_on, settings_like
 from splice.commands.parser import Options, add_settings, chosen_settings, path
-from splice.commands.progress import Silent, duration, progress, show
-from splice.commands.run_options import add_appearance_mask, add_run_options
+from splice.commands.progress import Silent, progress, show
+from splice.commands.run_options import add_appearance_mask, add_run_options, ending
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.pictures.formats import check_writable, is_picture_name
@@ -211,17 +211,11 @@ def _folder(name: str, values: Namespace) -> RunFolder:
 
 
 def _ending(outcome: Outcome, output: Path | None) -> str:
-    took = duration(outcome.seconds)
-    if not outcome.finished:
-        return (
-            f"stopped at step {outcome.step} of {outcome.steps}; the same command with "
-            f"--resume --output {output or outcome.file.parent} goes on from here"
-        )
-    scores = ""
-    if outcome.scores is not None:
+    said = ending(outcome, f" --output {output or outcome.file.parent}")
+    if outcome.finished and outcome.scores is not None:
         values = vars(outcome.scores).items()
-        scores = "; " + ", ".join(f"{name} {_number(value)}" for name, value in values)
-    return f"finished {outcome.steps} steps in {took}{scores}"
+        said += "; " + ", ".join(f"{name} {_number(value)}" for name, value in values)
+    return said
 
 
 def _number(score: float) -> str:
