@@ -29,6 +29,9 @@ class UNet(nn.Module):
     instance norm with an affine, which allows batches.
 
     Attributes:
+        inputs: channels of the input.
+        levels: how often the size is halved.
+        from_colours: whether the last three channels of the input are what it starts from.
         sparing: whether what is inside a level is computed a second time for the gradient rather than
             kept: about half of the memory, a third more time, the same gradient.
     """
