@@ -27,6 +27,8 @@ from quality import (
     write_text,
 )
 
+from splice.analysis.scores.evaluation import Evaluation, evaluate
+from splice.analysis.scores.score_table import as_data, format_markdown, format_text
 from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.method.settings import PAINTING_TERMS, PAPER_TERMS, Settings
@@ -34,8 +36,6 @@ from splice.pictures.images import write_atomically
 from splice.pictures.pairs import Pair
 from splice.running.device import find_device
 from splice.running.presets import load_preset
-from splice.scores.evaluation import Evaluation, evaluate
-from splice.scores.score_table import as_data, format_markdown, format_text
 
 WHOLE = "whole objective"
 

@@ -12,9 +12,9 @@ from kornia.filters import sobel
 from kornia.metrics import ssim
 from torch import Tensor
 
+from splice.analysis.scores.metrics import artefacts
 from splice.errors import InputError
 from splice.pictures.images import read_image
-from splice.scores.metrics import artefacts
 
 SIDE = 256
 """Short side, in pixels, at which pictures are compared."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from splice.errors import InputError
-from splice.report.tally import wilson
+from splice.studies.report.tally import wilson
 
 FORMAT = "splice blind sheets 1"
 COLUMNS = ("sheet", "judge", "choice", "reason")

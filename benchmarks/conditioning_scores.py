@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.analysis.scores.metrics import Judge
 from splice.backbones.frozen_vit import FrozenViT
 from splice.domain.condition import Condition
 from splice.domain.objective import see
@@ -18,7 +19,6 @@ from splice.domain.scenes import Scene
 from splice.domain.text import words_of
 from splice.errors import InputError
 from splice.pictures.images import read_image
-from splice.scores.metrics import Judge
 
 SCORES = ("self_sim", "dino_i", "texture", "colour")
 """Of the scores of `splice evaluate`, those that are compared."""

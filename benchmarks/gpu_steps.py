@@ -12,15 +12,14 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.registry import find_backbone
 from splice.backbones.weights import as_timm
 from splice.backbones.weights.architecture import empty
-from splice.benchmark.literal import LiteralLoop
-from splice.benchmark.operators import operators
-from splice.benchmark.steps import measure
-from splice.benchmark.stopwatch import synchronise
-from splice.benchmark.table import as_data
 from splice.method.settings import Settings
 from splice.method.sparing import is_out_of_memory
 from splice.method.transfer import Transfer
 from splice.pictures.images import resize_short_side
+from splice.studies.benchmark.literal import LiteralLoop
+from splice.studies.benchmark.steps import measure
+from splice.studies.benchmark.stopwatch import synchronise
+from splice.studies.benchmark.table import as_data, operators
 
 Found = dict[str, Any]
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -170,7 +169,7 @@ def _run(scale: Scale, transfer: Transfer, whole: int) -> Found:
 
 def _try(scale: Scale, settings: Settings, vit: FrozenViT) -> Found:
     """Whether a run of that size fits: its start, a step of each kind, and its picture."""
-    from splice.benchmark.steps import kinds_of
+    from splice.studies.benchmark.steps import kinds_of
 
     _fresh(scale)
     begun = time.perf_counter()

@@ -17,11 +17,11 @@ import torch
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import autocast_of, precision_of
-from splice.inversion.loop import inversion_steps
-from splice.inversion.prior import NOISE_CHANNELS, DeepImagePrior
-from splice.inversion.settings import FEATURES, InversionSettings
-from splice.inversion.targets import represent
 from splice.running.device import describe_device, find_device, versions
+from splice.studies.inversion.loop import inversion_steps
+from splice.studies.inversion.prior import NOISE_CHANNELS, DeepImagePrior
+from splice.studies.inversion.settings import FEATURES, InversionSettings
+from splice.studies.inversion.targets import represent
 
 
 def main() -> None:

@@ -69,12 +69,12 @@ def measure(options: Options, size: int) -> dict[str, float]:
     import torch
 
     from splice.backbones.frozen_vit import FrozenViT
-    from splice.benchmark.steps import kinds_of
     from splice.method.transfer import Transfer
     from splice.pictures.images import resize_short_side
     from splice.running.device import find_device, peak_memory
     from splice.running.memory import needed_memory
     from splice.running.presets import load_preset
+    from splice.studies.benchmark.steps import kinds_of
 
     clock = time.perf_counter if options.clock == "wall" else time.process_time
     device = find_device(options.device)

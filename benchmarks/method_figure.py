@@ -12,6 +12,7 @@ from pathlib import Path
 from command import run_command
 from PIL import Image
 
+from splice.analysis.visualize import labelled_grid
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.painting import Painting
 from splice.method.transfer import Transfer
@@ -20,7 +21,6 @@ from splice.pictures.pairs import plan_pairs
 from splice.running.device import find_device
 from splice.running.inputs import read_at_most
 from splice.running.presets import load_preset
-from splice.visualize import labelled_grid
 
 HEIGHT = 300
 """Of the pictures, in pixels."""

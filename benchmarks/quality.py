@@ -28,15 +28,15 @@ from contact_sheet import Row, contact_sheet
 from PIL import Image
 from tqdm import tqdm
 
+from splice.analysis.scores.evaluation import Evaluation, evaluate, find_outputs
+from splice.analysis.scores.metrics import Scores
+from splice.analysis.scores.score_table import as_data, format_markdown, format_text
 from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.pictures.images import read_image, to_pil, write_atomically, write_image
 from splice.pictures.pairs import Pair, plan_pairs
 from splice.running.device import find_device
 from splice.running.presets import load_preset
-from splice.scores.evaluation import Evaluation, evaluate, find_outputs
-from splice.scores.metrics import Scores
-from splice.scores.score_table import as_data, format_markdown, format_text
 
 
 @dataclass(frozen=True)

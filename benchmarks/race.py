@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from splice.benchmark.stopwatch import synchronise
-from splice.scores.metrics import BETTER
+from splice.analysis.scores.metrics import BETTER
+from splice.studies.benchmark.stopwatch import synchronise
 
 ALL = "all at once"
 

@@ -28,7 +28,7 @@ def main(options: Options) -> None:
     """Reads the imports and draws them."""
     uses = rooms_used()
     floors = floors_of(uses)
-    figure, axes = plt.subplots(figsize=(8, 5), dpi=110)
+    figure, axes = plt.subplots(figsize=(8, 6), dpi=110)
     places = {}
     for floor in range(max(floors.values()) + 1):
         row = sorted(room for room in floors if floors[room] == floor)

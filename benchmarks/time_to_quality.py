@@ -4,7 +4,8 @@ r"""Seconds until a run reaches given scores: our default beside the paper's loo
 
 The levels are the scores of a published picture (`--target`), or numbers (`--levels self_sim=0.002
 texture=0.3`). The contestants are the default preset, once for each of `--steps` (its schedules follow
-the number of steps), and the literal loop with calibrated weights (`splice/benchmark/literal.py`).
+the number of steps), and the literal loop with calibrated weights
+(`splice/studies/benchmark/literal.py`).
 They take turns, always the one that has used least time, so that a busy moment hits them all. The
 clock of a contestant runs while it prepares and steps, not while its picture is painted and scored,
 nor while backbones are loaded. On a CPU that others keep busy, `--clock process` with one thread counts
@@ -26,10 +27,10 @@ from command import run_command
 from race import Contestant, Loop, race, table
 from torch import Tensor
 
+from splice.analysis.scores.metrics import Judge
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.registry import find_backbone
 from splice.backbones.weights import as_timm, load_vit
-from splice.benchmark.literal import LiteralLoop
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.method.transfer import Transfer
@@ -37,7 +38,7 @@ from splice.pictures.images import read_image, write_atomically, write_image
 from splice.running.device import describe_device, find_device, versions
 from splice.running.inputs import choose_size, read_at_most
 from splice.running.presets import load_preset
-from splice.scores.metrics import Judge
+from splice.studies.benchmark.literal import LiteralLoop
 
 SCORES = ("self_sim", "dino_i", "texture", "colour")
 CLOCKS = {"wall": time.perf_counter, "process": time.process_time}

@@ -8,20 +8,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from splice.analysis.scores.metrics import Scores, score
     from splice.backbones.features import Features, self_similarity
     from splice.backbones.frozen_vit import FrozenViT
     from splice.backbones.registry import Backbone, find_backbone
     from splice.errors import InputError, RunError, SpliceError
-    from splice.inversion import InversionSettings, Inverted, invert
     from splice.method.generator import UNet
     from splice.method.settings import Settings
-    from splice.method.transfer import Step, Transfer
+    from splice.method.step import Step
+    from splice.method.transfer import Transfer
     from splice.method.views import View
     from splice.pictures.images import read_image, resize_short_side, to_pil, write_image
     from splice.pictures.pairs import Pair, plan_pairs
     from splice.running.one_pair import splice_pair
     from splice.running.presets import load_preset
-    from splice.scores.metrics import Scores, score
+    from splice.studies.inversion import InversionSettings, Inverted, invert
 
 __version__ = "0.1.0"
 
@@ -32,13 +33,14 @@ _HOMES = {
     "backbones.frozen_vit": ("FrozenViT",),
     "method.generator": ("UNet",),
     "pictures.images": ("read_image", "resize_short_side", "to_pil", "write_image"),
-    "inversion": ("InversionSettings", "Inverted", "invert"),
-    "scores.metrics": ("Scores", "score"),
+    "studies.inversion": ("InversionSettings", "Inverted", "invert"),
+    "analysis.scores.metrics": ("Scores", "score"),
     "running.one_pair": ("splice_pair",),
     "pictures.pairs": ("Pair", "plan_pairs"),
     "running.presets": ("load_preset",),
     "method.settings": ("Settings",),
-    "method.transfer": ("Step", "Transfer"),
+    "method.step": ("Step",),
+    "method.transfer": ("Transfer",),
     "method.views": ("View",),
 }
 

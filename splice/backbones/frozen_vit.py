@@ -1,4 +1,8 @@
-"""The frozen vision transformer: pictures to features, differentiable in the picture alone."""
+"""The frozen vision transformer: pictures to features, differentiable in the picture alone.
+
+Dosovitskiy et al., "An Image Is Worth 16x16 Words" (ICLR 2021), of which the models of DINO and DINOv2
+are trained without labels. Weights and names are timm's; the passes are our own, for their speed.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy, deepcopy
@@ -27,7 +31,11 @@ class FrozenViT(nn.Module):
     """A vision transformer without gradients to its weights, differentiable in the image.
 
     Attributes:
-        backbone: the registry's entry; `patch` (px), `width`, `blocks` are the loaded model's own.
+        backbone: the registry's entry.
+        patch: side of a patch, in pixels.
+        width: numbers of a token.
+        blocks: how many there are; the deepest has this number.
+        prefix: tokens before those of the patches, [CLS] first.
         provenance: where the weights came from, with their sha256; None for a model made by hand.
         sparing: whether memory is spared, see `spared`.
     """

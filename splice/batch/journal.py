@@ -13,7 +13,8 @@ from typing import Any
 import filelock
 
 from splice.batch.events import Ended, Event
-from splice.errors import InputError, RunError
+from splice.errors import RunError
+from splice.running.outputs import claiming
 
 JOURNAL = "batch.jsonl"
 _LOCK = ".batch.lock"
@@ -34,23 +35,12 @@ class Journal:
             InputError: it cannot be written, or another batch holds it.
         """
         self.path = folder / JOURNAL
-        try:
+        with claiming(folder, "batch"):
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(folder / _LOCK)
             self._lock.acquire(timeout=0)
             self._file = self.path.open("ab")
             self._end_broken_line()
-        except filelock.Timeout:
-            raise InputError(
-                f"another batch is writing to {folder}; wait until it ends, or give another --output."
-            ) from None
-        except FileExistsError:
-            raise InputError(f"{folder} is a file; give a folder as --output.") from None
-        except (OSError, NotImplementedError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise InputError(
-                f"the output folder {folder} cannot be written ({reason}); give another --output."
-            ) from error
 
     def add(self, event: Event) -> None:
         """Record how a pair ended; other events are passed over.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.pictures.pairs import Pair
+from splice.running.inputs import Files
 from splice.running.outputs import CHECKPOINT, RECORD, RunFolder
 from splice.running.presets import change_settings
 
@@ -39,6 +40,11 @@ class Task:
     folder: Path
     structure_mask: Path | None = None
     appearance_mask: Path | None = None
+
+    def files(self) -> Files:
+        """The files of its run."""
+        masks = self.structure_mask, self.appearance_mask
+        return Files.of(self.structure, self.appearance, self.settings, *masks)
 
 
 @dataclass(frozen=True)
@@ -173,6 +179,4 @@ def _is_finished(task: Task) -> bool:
     from splice.running.outcome import earlier_outcome
 
     with RunFolder(task.folder, wait=10.0) as folder:
-        pictures = task.structure, task.appearance
-        masks = task.structure_mask, task.appearance_mask
-        return earlier_outcome(folder, *pictures, task.settings, *masks) is not None
+        return earlier_outcome(folder, task.files(), task.settings) is not None

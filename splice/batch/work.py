@@ -24,7 +24,7 @@ from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.running.run import Run
 
 if TYPE_CHECKING:
-    from splice.method.transfer import Step
+    from splice.method.step import Step
 
 WAIT = 60.0
 """Seconds to wait for a folder that a worker of a killed batch may still hold, to end its step."""
@@ -84,20 +84,11 @@ def carry_out(
     done = 0
     try:
         with RunFolder(task.folder, wait=WAIT) as folder:
-            pictures = task.structure, task.appearance
-            masks = task.structure_mask, task.appearance_mask
-            earlier = earlier_outcome(folder, *pictures, task.settings, *masks)
+            files = task.files()
+            earlier = earlier_outcome(folder, files, task.settings)
             if earlier is not None:  # its worker was lost between the last file and the report
                 return _ended(task, earlier)
-            run = Run(
-                *pictures,
-                task.settings,
-                folder,
-                structure_mask=masks[0],
-                appearance_mask=masks[1],
-                resume=True,
-                vit=backbone(),
-            )
+            run = Run(files, task.settings, folder, resume=True, vit=backbone())
             done = run.first
             tell(Began(task.name, done, task.settings.steps))
             told = saved = time.monotonic()

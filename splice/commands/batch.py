@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from splice.commands.pair_options import PAIRS_HELP, add_pair_options, plan_of
-from splice.commands.parser import Options, add_settings, chosen_settings, number, path
+from splice.commands.parser import Options, add_count, add_settings, chosen_settings, path
 from splice.commands.progress import progress, show
 from splice.commands.run_options import add_checkpoints
 from splice.errors import InputError
@@ -69,24 +69,14 @@ def _options(program: str) -> Options:
         "--plan", action="store_true", help="only list the pairs that are left to do"
     )
     group = parser.add_argument_group("workers")
-    group.add_argument(
-        "--workers",
-        type=number(1, whole=True),
-        metavar="N",
-        help="processes on this machine; by default one for each GPU, one without",
+    add_count(
+        group, "--workers", "processes on this machine; by default one for each GPU, one without"
     )
-    group.add_argument(
-        "--pairs-per-device",
-        type=number(1, whole=True),
-        default=1,
-        metavar="N",
-        help="pairs at once on each GPU (1)",
-    )
-    group.add_argument(
+    add_count(group, "--pairs-per-device", "pairs at once on each GPU (1)", default=1)
+    add_count(
+        group,
         "--threads",
-        type=number(1, whole=True),
-        metavar="N",
-        help="CPU threads of each worker; by default this machine's are divided, 1 with --ray",
+        "CPU threads of each worker; by default this machine's are divided, 1 with --ray",
     )
     group.add_argument(
         "--ray",

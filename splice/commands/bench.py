@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splice.backbones.registry import find_backbone
-from splice.commands.parser import Options, add_settings, chosen_settings, number, path
+from splice.commands.parser import Options, add_count, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, progress, show
 from splice.errors import InputError
 from splice.method.settings import Settings
@@ -17,7 +17,7 @@ from splice.pictures.samples import sample_pair
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from splice.benchmark.steps import Measured
+    from splice.studies.benchmark.steps import Measured
 
 _DESCRIPTION = (
     "Measure the seconds of a step, of its parts, and of the least that its passes through generator "
@@ -65,45 +65,24 @@ def _options(program: str) -> Options:
         metavar="literal",
         help="time the paper's loop, transcribed word for word, as well",
     )
-    parser.add_argument(
-        "--rounds",
-        type=number(1, whole=True),
-        default=7,
-        metavar="N",
-        help="of measurements, of which medians are taken (7)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=number(1, whole=True),
-        metavar="N",
-        help="of the processor; by default what a run takes",
-    )
-    parser.add_argument(
-        "--operators",
-        type=number(1, whole=True),
-        metavar="N",
-        help="list the N operators of torch that take longest, too",
-    )
+    add_count(parser, "--rounds", "of measurements, of which medians are taken (7)", default=7)
+    add_count(parser, "--threads", "of the processor; by default what a run takes")
+    add_count(parser, "--operators", "list the N operators of torch that take longest, too")
     parser.add_argument("--json", type=path, metavar="FILE", help="write all numbers there")
     add_settings(parser)
     return parser
 
 
 def _run(values: Namespace, settings: Settings, told: Silent) -> None:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     import torch
 
     from splice.backbones.frozen_vit import FrozenViT
     from splice.backbones.weights import as_timm, load_vit
-    from splice.benchmark.literal import LiteralLoop
-    from splice.benchmark.operators import operators
-    from splice.benchmark.steps import measure
-    from splice.benchmark.table import as_text, heading
     from splice.method.transfer import Transfer
     from splice.running.device import find_device
+    from splice.studies.benchmark.literal import LiteralLoop
+    from splice.studies.benchmark.steps import measure
+    from splice.studies.benchmark.table import as_text, heading, operators
 
     if values.threads is not None:
         torch.set_num_threads(values.threads)
@@ -175,8 +154,8 @@ def _sample() -> list[Path]:
 
 
 def _save(file: Path, found: Measured, settings: Settings) -> None:
-    from splice.benchmark.table import as_data
     from splice.pictures.images import write_atomically
+    from splice.studies.benchmark.table import as_data
 
     text = json.dumps(as_data(found, settings.model_dump(mode="json")), indent=2)
     write_atomically(file, lambda stream: stream.write(f"{text}\n".encode()))

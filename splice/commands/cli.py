@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 from splice import __version__
@@ -78,6 +79,8 @@ def run_command(name: str, arguments: Sequence[str], program: str) -> int:
         The exit status, as of `main`.
     """
     debug = "--debug" in arguments
+    if not debug:  # warnings of libraries are for those who look into this code
+        warnings.simplefilter("ignore")
     try:
         with raising():
             return _call(name, list(arguments), program)

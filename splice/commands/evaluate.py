@@ -57,13 +57,14 @@ def _options(program: str) -> Options:
 
 
 def _evaluate(values: Namespace, settings: Settings) -> None:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
+    from splice.analysis.scores.evaluation import evaluate_folders
+    from splice.analysis.scores.score_table import (
+        format_markdown,
+        format_text,
+        write_csv,
+        write_json,
+    )
     from splice.pictures.images import write_atomically
-    from splice.scores.evaluation import evaluate_folders
-    from splice.scores.score_table import format_markdown, format_text, write_csv, write_json
 
     against = systems_of(values.against, "--against")
     pairs = plan_of(values.pairs, values, settings)

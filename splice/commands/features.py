@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from splice.backbones.registry import find_backbone
 from splice.commands.backbone import load_backbone
-from splice.commands.parser import Options, add_settings, chosen_settings, number, path
+from splice.commands.parser import Options, add_count, add_settings, chosen_settings, number, path
 from splice.commands.progress import Silent, progress
 from splice.commands.run_options import add_blocks, blocks_of
 from splice.errors import InputError
@@ -21,8 +21,8 @@ from splice.running.setting_list import nearest
 if TYPE_CHECKING:
     from PIL import Image
 
+    from splice.analysis.visualize.overview import Look
     from splice.running.outputs import RunFolder
-    from splice.visualize.overview import Look
 
 OUTPUTS = Path("outputs")
 KINDS = ("keys", "queries", "values", "tokens", "self-similarity")
@@ -80,13 +80,7 @@ def _options(program: str) -> Options:
         action="store_true",
         help="draw what in one of two pictures answers to what in the other, and warp the second",
     )
-    parser.add_argument(
-        "--matches",
-        type=number(1, whole=True),
-        default=40,
-        metavar="N",
-        help="lines of correspondence, at most (40)",
-    )
+    add_count(parser, "--matches", "lines of correspondence, at most (40)", default=40)
     parser.add_argument(
         "--size",
         type=number(32, whole=True),
@@ -157,13 +151,9 @@ def _folder(values: Namespace) -> RunFolder:
 
 
 def _run(values: Namespace, settings: Settings, folder: RunFolder, told: Silent) -> list[Path]:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
+    from splice.analysis.visualize.maps import patch_at
+    from splice.analysis.visualize.overview import look
     from splice.pictures.images import read_image
-    from splice.visualize.maps import patch_at
-    from splice.visualize.overview import look
 
     images = [read_image(picture) for picture in values.pictures]
     if values.point is not None:

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from splice.commands.parser import Options, number, path
-from splice.commands.progress import Silent, duration, progress
-from splice.commands.run_options import add_blocks, add_run_options, blocks_of
-from splice.inversion.settings import (
+from splice.commands.parser import Options, add_count, path
+from splice.commands.progress import Silent, progress
+from splice.commands.run_options import add_blocks, add_run_options, blocks_of, ending
+from splice.running.signals import deferred
+from splice.studies.inversion.settings import (
     FEATURES,
     INVERSION_PRESETS,
     InversionSettings,
     load_inversion_preset,
 )
-from splice.running.signals import deferred
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from splice.inversion.loop import InversionStep
-    from splice.inversion.outcome import InversionOutcome
-    from splice.method.transfer import Step
+    from splice.method.step import Step
+    from splice.running.outcome import Outcome
     from splice.running.outputs import RunFolder
+    from splice.studies.inversion.loop import InversionStep
 
 OUTPUTS = Path("outputs")
 
@@ -73,8 +73,8 @@ def main(arguments: list[str], program: str) -> int:
         outcome = _run(settings, values, told)
     finally:
         told.close()
-    told.say(_ending(outcome))
-    print(outcome.grid)
+    told.say(ending(outcome, f" --output {outcome.file.parent}"))
+    print(outcome.file)
     return 0 if outcome.finished else outcome.exit_status or 1
 
 
@@ -90,11 +90,10 @@ def _options(program: str) -> Options:
     )
     for name, (metavar, text) in _SETTINGS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar=metavar, help=text)
-    parser.add_argument(
+    add_count(
+        parser,
         "--together",
-        type=number(1, whole=True),
-        metavar="N",
-        help="inversions in one batch; by default 1 on a CPU, on a GPU what its memory takes",
+        "inversions in one batch; by default 1 on a CPU, on a GPU what its memory takes",
     )
     add_run_options(parser, "outputs/<image>--<feature>", checkpoint_every=120.0)
     return parser
@@ -110,17 +109,13 @@ def _changes(values: Namespace) -> dict[str, Any]:
     return changes
 
 
-def _run(settings: InversionSettings, values: Namespace, told: Silent) -> InversionOutcome:
-    import warnings
-
+def _run(settings: InversionSettings, values: Namespace, told: Silent) -> Outcome:
     from splice.pictures.images import check_picture
 
     for picture in values.pictures:
         check_picture(picture)
-    if not values.debug:
-        warnings.simplefilter("ignore")
-    from splice.inversion.outcome import earlier_outcome
-    from splice.inversion.run import InversionRun
+    from splice.studies.inversion.outcome import earlier_outcome
+    from splice.studies.inversion.run import InversionRun
 
     with _folder(settings, values) as folder:
         if values.resume:
@@ -154,12 +149,3 @@ def _folder(settings: InversionSettings, values: Namespace) -> RunFolder:
     others = len(values.pictures) - 1
     name = f"{first}{f'-and-{others}-more' if others else ''}--{settings.feature}"
     return RunFolder.numbered(OUTPUTS, name, resume=values.resume)
-
-
-def _ending(outcome: InversionOutcome) -> str:
-    if outcome.finished:
-        return f"finished {outcome.steps} steps in {duration(outcome.seconds)}"
-    return (
-        f"stopped at step {outcome.step} of {outcome.steps}; the same command with "
-        f"--resume --output {outcome.grid.parent} goes on from here"
-    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splice.commands.parser import Options, number, path
+from splice.commands.parser import Options, add_count, number, path
 from splice.commands.progress import Silent, progress, show
 from splice.errors import InputError
 
@@ -74,12 +74,7 @@ def _options(program: str) -> Options:
         metavar="FILE:SHARE",
         help="one look between those of pictures, as in --mix a.png:0.3 b.png:0.7",
     )
-    parser.add_argument(
-        "--modes",
-        type=number(1, whole=True),
-        metavar="N",
-        help="the N looks that the folder APPEARANCE has",
-    )
+    add_count(parser, "--modes", "the N looks that the folder APPEARANCE has")
     parser.add_argument(
         "--text", action="append", metavar="CAPTION", help="a look in words; may be given again"
     )
@@ -125,10 +120,6 @@ def _check(values: Namespace) -> None:
 
 
 def _paint(values: Namespace, told: Silent) -> list[Path]:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.pictures.images import read_image, write_image
 
     structures = _pictures(values.structure, "STRUCTURE")

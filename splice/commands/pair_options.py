@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splice.commands.backbone import load_backbone
-from splice.commands.parser import Options, number, path
+from splice.commands.parser import Options, add_count, number, path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,9 +50,7 @@ def add_pair_options(parser: Options) -> None:
         metavar="NAME",
         help="of a set with splits: train, val or test",
     )
-    group.add_argument(
-        "--count", type=number(1, whole=True), metavar="N", help="the first N pairs, or N of a set"
-    )
+    add_count(group, "--count", "the first N pairs, or N of a set")
     group.add_argument(
         "--pair-seed", type=number(0, whole=True), default=0, metavar="N", help="of the pairing (0)"
     )

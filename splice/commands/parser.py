@@ -230,6 +230,19 @@ def number(
     return read
 
 
+def add_count(parser: Any, name: str, text: str, default: int | None = None) -> None:
+    """Offer an option whose value is a whole number from 1.
+
+    Args:
+        parser: of the command, or a group of its options.
+        name: of the option.
+        text: its line of help.
+        default: what it is where it is not given.
+    """
+    kind = number(1, whole=True)
+    parser.add_argument(name, type=kind, default=default, metavar="N", help=text)
+
+
 def path(text: str) -> Path:
     """A type of option: a file or folder; `~` is the home folder."""
     if not text:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from splice.method.transfer import Step
+    from splice.method.step import Step
 
 
 class Silent:

@@ -7,14 +7,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splice.commands.parser import Options, number, path
+from splice.commands.parser import Options, add_count, number, path
 from splice.commands.progress import progress, show
 from splice.commands.systems import add_against, systems_of
 from splice.errors import InputError
 
 if TYPE_CHECKING:
     from splice.pictures.pairs import Pair
-    from splice.report import Preference
+    from splice.studies.report import Preference
 
 _DESCRIPTION = (
     "Show outputs as one HTML page that works without a network: a gallery of all pairs. Or ask "
@@ -34,10 +34,6 @@ def main(arguments: list[str], program: str) -> int:
     """
     values = _options(program).parse(arguments)
     _check(values)
-    if not values.debug:
-        import warnings
-
-        warnings.simplefilter("ignore")
     if values.tally:
         _tally(values)
     elif values.two_alternative:
@@ -90,12 +86,7 @@ def _options(program: str) -> Options:
         metavar="PAIRS",
         help="where the pairs are, if neither folder is of our runs (see 'splice batch')",
     )
-    sheet.add_argument(
-        "--count",
-        type=number(1, whole=True),
-        metavar="N",
-        help="ask about N pairs, drawn at random",
-    )
+    add_count(sheet, "--count", "ask about N pairs, drawn at random")
     sheet.add_argument(
         "--seed", type=number(0, whole=True), default=0, metavar="N", help="of the order (0)"
     )
@@ -137,8 +128,8 @@ def _check(values: Namespace) -> None:
 
 
 def _gallery(values: Namespace) -> None:
-    from splice.report import find_runs, write_gallery
-    from splice.report.scored import Scored
+    from splice.studies.report import find_runs, write_gallery
+    from splice.studies.report.scored import Scored
 
     against = systems_of(values.against, "--against")
     entries = find_runs(values.outputs)
@@ -161,7 +152,7 @@ def _gallery(values: Namespace) -> None:
 
 
 def _sheet(values: Namespace) -> None:
-    from splice.report.sheet import draw_questions, write_sheet
+    from splice.studies.report.sheet import draw_questions, write_sheet
 
     page = values.output or Path("preference.html")
     _check_page(page)
@@ -180,8 +171,8 @@ def _pairs(values: Namespace, systems: dict[str, Path]) -> list[Pair]:
         from splice.pictures.pairs import plan_pairs
 
         return list(plan_pairs(values.pairs).pairs)
-    from splice.report import find_runs
-    from splice.report.sheet import pairs_of_runs
+    from splice.studies.report import find_runs
+    from splice.studies.report.sheet import pairs_of_runs
 
     for folder in systems.values():
         try:
@@ -201,7 +192,7 @@ def _tally(values: Namespace) -> None:
     from dataclasses import asdict
 
     from splice.pictures.images import write_atomically
-    from splice.report.tally import read_answers, tally
+    from splice.studies.report.tally import read_answers, tally
 
     results = tally(choice for file in values.tally for choice in read_answers(file))
     if values.json is not None:

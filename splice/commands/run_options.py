@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from splice.commands.parser import Options, number, path
+from splice.running.durations import duration
+
+if TYPE_CHECKING:
+    from splice.running.outcome import Outcome
 
 
 def add_run_options(
@@ -64,6 +68,21 @@ def add_blocks(parser: Options) -> None:
         action="extend",
         metavar="N",
         help="blocks, from 1; or all; by default the deepest",
+    )
+
+
+def ending(outcome: Outcome, again: str = "") -> str:
+    """How a run ended, in a sentence.
+
+    Args:
+        outcome: of the run.
+        again: what the same command needs besides, to go on with a run that was stopped.
+    """
+    if outcome.finished:
+        return f"finished {outcome.steps} steps in {duration(outcome.seconds)}"
+    return (
+        f"stopped at step {outcome.step} of {outcome.steps}; the same command with --resume{again} "
+        "goes on from here"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from splice.commands.parser import Options, add_settings, changes, number
+from splice.commands.parser import Options, add_count, add_settings, changes
 from splice.commands.progress import show
 from splice.errors import InputError
 
@@ -33,10 +33,6 @@ def main(arguments: list[str], program: str) -> int:
     from splice.studio.knobs import start_presets
 
     presets = start_presets(values.preset, changes(values))
-    if not values.debug:
-        import warnings
-
-        warnings.simplefilter("ignore")
     with serving(presets, port=values.port, share=values.share, debug=values.debug) as studio:
         show(studio.address)
         if studio.shared:
@@ -56,12 +52,7 @@ def main(arguments: list[str], program: str) -> int:
 
 def _options(program: str) -> Options:
     parser = Options(program, _DESCRIPTION)
-    parser.add_argument(
-        "--port",
-        type=number(1, whole=True),
-        metavar="N",
-        help="listen at this port; by default the first free one from 7860",
-    )
+    add_count(parser, "--port", "listen at this port; by default the first free one from 7860")
     parser.add_argument(
         "--share",
         action="store_true",

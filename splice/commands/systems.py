@@ -31,7 +31,7 @@ def systems_of(texts: Sequence[str], option: str, *, beside_ours: bool = True) -
     Raises:
         InputError: another form, a name that is taken, or two systems of one name.
     """
-    from splice.scores.evaluation import BASELINES, OURS, parse_against
+    from splice.analysis.scores.evaluation import BASELINES, OURS, parse_against
 
     systems: dict[str, Path] = {}
     for text in texts:

@@ -6,8 +6,8 @@ from argparse import SUPPRESS, Namespace
 from typing import TYPE_CHECKING, Any
 
 from splice.commands.parser import Options, path
-from splice.commands.progress import Silent, duration, progress, show
-from splice.commands.run_options import add_checkpoints
+from splice.commands.progress import Silent, progress, show
+from splice.commands.run_options import add_checkpoints, ending
 from splice.domain.settings import (
     CONDITIONS,
     LAYERS,
@@ -21,7 +21,7 @@ from splice.running.signals import deferred
 if TYPE_CHECKING:
     from splice.domain.parallel import World
     from splice.domain.pictures import Domain
-    from splice.domain.record import DomainOutcome
+    from splice.running.outcome import Outcome
 
 _DESCRIPTION = (
     "Train one network for a folder of pictures, so that any of them can be painted in the look of any "
@@ -57,8 +57,8 @@ def main(arguments: list[str], program: str) -> int:
     finally:
         told.close()
     if world.first:
-        told.say(_ending(outcome))
-        show(str(outcome.model))
+        told.say(ending(outcome))
+        show(str(outcome.file))
     return 0 if outcome.finished else outcome.exit_status or 1
 
 
@@ -111,11 +111,7 @@ def _changes(values: Namespace) -> dict[str, Any]:
     }
 
 
-def _run(settings: DomainSettings, values: Namespace, world: World, told: Silent) -> DomainOutcome:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
+def _run(settings: DomainSettings, values: Namespace, world: World, told: Silent) -> Outcome:
     from splice.domain.parallel import joined
     from splice.domain.pictures import find_domain
     from splice.running.device import find_device
@@ -143,7 +139,7 @@ def _within(
     world: World,
     told: Silent,
     device: Any,
-) -> DomainOutcome:
+) -> Outcome:
     from contextlib import ExitStack
 
     from splice.domain.parallel import told_by_first
@@ -179,12 +175,3 @@ def _within(
         told.begin(run.first, run.training.total)
         with deferred() as stop:
             return run.proceed(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
-
-
-def _ending(outcome: DomainOutcome) -> str:
-    if outcome.finished:
-        return f"finished {outcome.steps} steps in {duration(outcome.seconds)}"
-    return (
-        f"stopped at step {outcome.step} of {outcome.steps}; the same command with --resume goes on "
-        "from here"
-    )

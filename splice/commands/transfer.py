@@ -6,12 +6,12 @@ import math
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from splice.commands.like import files_like, remarks_on, settings_like
 from splice.commands.parser import Options, add_settings, chosen_settings, path
-from splice.commands.progress import Silent, duration, progress, show
-from splice.commands.run_options import add_appearance_mask, add_run_options
+from splice.commands.progress import Silent, progress, show
+from splice.commands.run_options import add_appearance_mask, add_run_options, ending
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.pictures.formats import check_writable, is_picture_name
@@ -20,6 +20,7 @@ from splice.running.signals import deferred
 
 if TYPE_CHECKING:
     from splice.pictures.pairs import Pair
+    from splice.running.inputs import Files
     from splice.running.outcome import Outcome
     from splice.running.outputs import RunFolder
 
@@ -43,22 +44,26 @@ def main(arguments: list[str], program: str) -> int:
     like: Path | None = values.like
     remarks: list[str] = []
     if like is None:
-        settings, files = chosen_settings(values), _files(values)
+        settings = chosen_settings(values)
+        files = _files(values, settings)
     else:
         recipe, settings = settings_like(like, values)
-        files = _files(values) if values.pictures else _recorded(files_like(recipe, like), values)
-        remarks = list(remarks_on(recipe, like, _named(files, settings)))
-    name = _name(files)
+        files = (
+            _files(values, settings)
+            if values.pictures
+            else _recorded(files_like(recipe, like), values, settings)
+        )
+        remarks = list(remarks_on(recipe, like, files.named()))
     _check_output(values.output, files, settings)
     told = progress(values.quiet)
     try:
         for remark in remarks:
             told.say(remark)
-        outcome = _run(name, files, settings, values, told)
+        outcome = _run(files, settings, values, told)
     finally:
         told.close()
     told.say(_ending(outcome, values.output))
-    show(str(outcome.picture))
+    show(str(outcome.file))
     return 0 if outcome.finished else outcome.exit_status or 1
 
 
@@ -123,9 +128,10 @@ def _pair(pictures: list[Path]) -> tuple[Pair, list[Path]]:
     return pair_of_files(pictures[0], pictures[1]), pictures[2:]
 
 
-def _files(values: Namespace) -> dict[str, Any]:
-    """The pictures and masks of a run, as `splice.running.run.Run` takes them."""
+def _files(values: Namespace, settings: Settings) -> Files:
+    """The pictures and masks of a run."""
     from splice.pictures.images import check_picture
+    from splice.running.inputs import Files
 
     pair, looks = _pair(values.pictures)
     masks = values.structure_mask or pair.structure_mask, values.appearance_mask
@@ -134,36 +140,22 @@ def _files(values: Namespace) -> dict[str, Any]:
     for mask in (masks[0], *(masks[1] or [])):
         if mask is not None:
             check_picture(mask)
-    return {
-        "structure": pair.structure,
-        "appearance": [pair.appearance, *looks],
-        "structure_mask": masks[0],
-        "appearance_mask": masks[1],
-    }
+    return Files.of(pair.structure, [pair.appearance, *looks], settings, *masks)
 
 
-def _recorded(found: Mapping[str, Path], values: Namespace) -> dict[str, Any]:
+def _recorded(found: Mapping[str, Path], values: Namespace, settings: Settings) -> Files:
     """Those that another picture was made of; masks that are named now take their place."""
-    looks = [what for what in found if what.startswith("appearance image")]
-    masks = [found.get(what.replace("image", "mask")) for what in looks]
-    return {
-        "structure": found["structure image"],
-        "appearance": [found[what] for what in looks],
-        "structure_mask": values.structure_mask or found.get("structure mask"),
-        "appearance_mask": values.appearance_mask or (masks if any(masks) else None),
-    }
-
-
-def _named(files: dict[str, Any], settings: Settings) -> dict[str, Path]:
     from splice.running.inputs import Files
 
-    return Files.of(**files, settings=settings).named()
-
-
-def _name(files: dict[str, Any]) -> str:
-    from splice.pictures.pairs import pair_of_files
-
-    return pair_of_files(files["structure"], files["appearance"][0]).name
+    looks = [what for what in found if what.startswith("appearance image")]
+    masks = [found.get(what.replace("image", "mask")) for what in looks]
+    return Files.of(
+        found["structure image"],
+        [found[what] for what in looks],
+        settings,
+        values.structure_mask or found.get("structure mask"),
+        values.appearance_mask or (masks if any(masks) else None),
+    )
 
 
 def _only_pair(folder: Path) -> Pair:
@@ -177,7 +169,7 @@ def _only_pair(folder: Path) -> Pair:
     return pairs[0]
 
 
-def _check_output(output: Path | None, files: Mapping[str, Any], settings: Settings) -> None:
+def _check_output(output: Path | None, files: Files, settings: Settings) -> None:
     """Refuse a hopeless file or folder before anything slow; holding it comes later."""
     if output is None or output.is_dir():
         return
@@ -186,33 +178,23 @@ def _check_output(output: Path | None, files: Mapping[str, Any], settings: Setti
             raise InputError(f"{output} is a file; give a folder or a picture as --output.")
         return
     check_writable(output, settings.depth)
-    for what, file in _named(dict(files), settings).items():
+    for what, file in files.named().items():
         if output.resolve() == file.resolve():
             raise InputError(f"--output {output} is the {what} itself; name another file.")
 
 
-def _run(
-    name: str, files: dict[str, Any], settings: Settings, values: Namespace, told: Silent
-) -> Outcome:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
+def _run(files: Files, settings: Settings, values: Namespace, told: Silent) -> Outcome:
+    from splice.pictures.pairs import pair_of_files
     from splice.running.outcome import earlier_outcome
     from splice.running.run import Run
 
+    name = pair_of_files(files.structure, files.appearances[0]).name
     with _folder(name, values) as folder:
         if values.resume:
-            earlier = earlier_outcome(folder, settings=settings, **files)
+            earlier = earlier_outcome(folder, files, settings)
             if earlier is not None:
                 return earlier
-        run = Run(
-            settings=settings,
-            folder=folder,
-            resume=values.resume,
-            progress=told.fetching,
-            **files,
-        )
+        run = Run(files, settings, folder, resume=values.resume, progress=told.fetching)
         told.begin(run.first, settings.steps)
         with deferred() as stop:
             return run.proceed(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
@@ -229,20 +211,14 @@ def _folder(name: str, values: Namespace) -> RunFolder:
 
 
 def _ending(outcome: Outcome, output: Path | None) -> str:
-    took = duration(outcome.seconds)
-    if not outcome.finished:
-        return (
-            f"stopped at step {outcome.step} of {outcome.steps}; the same command with "
-            f"--resume --output {output or outcome.picture.parent} goes on from here"
-        )
-    scores = ""
-    if outcome.scores is not None:
+    said = ending(outcome, f" --output {output or outcome.file.parent}")
+    if outcome.finished and outcome.scores is not None:
         values = vars(outcome.scores).items()
-        scores = "; " + ", ".join(f"{name} {_number(value)}" for name, value in values)
-    return f"finished {outcome.steps} steps in {took}{scores}"
+        said += "; " + ", ".join(f"{name} {_number(value)}" for name, value in values)
+    return said
 
 
 def _number(score: float) -> str:
-    from splice.scores.score_table import NOT_DEFINED
+    from splice.analysis.scores.score_table import NOT_DEFINED
 
     return f"{score:.3g}" if math.isfinite(score) else NOT_DEFINED

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splice.commands.parser import Options, add_settings, chosen_settings, number, path
+from splice.commands.parser import Options, add_count, add_settings, chosen_settings, path
 from splice.commands.progress import Silent, duration, progress, show
 from splice.commands.run_options import add_appearance_mask, add_run_options
 from splice.errors import InputError
@@ -80,12 +80,11 @@ def _options(program: str) -> Options:
         help="a picture whose look is wanted, a second and more being further looks",
     )
     add_appearance_mask(parser)
-    parser.add_argument(
+    add_count(
+        parser,
         "--key-frames",
-        type=number(1, whole=True),
+        f"frames that are looked at closely and learnt from, at most ({KEY_FRAMES})",
         default=KEY_FRAMES,
-        metavar="N",
-        help=f"frames that are looked at closely and learnt from, at most ({KEY_FRAMES})",
     )
     parser.add_argument(
         "--rate",
@@ -143,10 +142,6 @@ def _free(source: Source, appearance: Path, resume: bool) -> Path:
 def _run(
     source: Source, output: Path, settings: Settings, values: Namespace, told: Silent
 ) -> VideoOutcome:
-    import warnings
-
-    if not values.debug:
-        warnings.simplefilter("ignore")
     from splice.video.flicker import Flicker
     from splice.video.outcome import Workplace
     from splice.video.run import VideoRun

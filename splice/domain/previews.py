@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from splice.analysis.visualize.grids import labelled_grid
 from splice.backbones.frozen_vit import FrozenViT
 from splice.domain.condition import Condition
 from splice.domain.neighbours import Neighbours
@@ -15,7 +16,7 @@ from splice.domain.settings import DomainSettings
 from splice.domain.store import PictureStore
 from splice.domain.training import DomainTraining
 from splice.pictures.images import to_pil
-from splice.visualize.grids import labelled_grid
+from splice.running.frames import Frame, frames_of, frames_state
 
 PREVIEWS = "previews.png"
 """In the folder of a training, its pairs as they are painted by now."""
@@ -58,7 +59,7 @@ class Previews:
             for index in range(count)
         ]
         self._store, self._vit = store, vit
-        self._frames: list[Tensor] = []
+        self._frames: list[Frame] = []
         self._every, self._seen = 1, 0
 
     def painted(self, training: DomainTraining) -> bytes:
@@ -84,8 +85,11 @@ class Previews:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        frames = {f"frame {number}": frame for number, frame in enumerate(self._frames)}
-        return {**frames, "frames every": self._every, "frames seen": self._seen}
+        return {
+            **frames_state(self._frames),
+            "frames every": self._every,
+            "frames seen": self._seen,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes back to what `state` gave.
@@ -94,8 +98,7 @@ class Previews:
             KeyError: it is the state of something else.
         """
         self._every, self._seen = int(state["frames every"]), int(state["frames seen"])
-        names = [name for name in state if name.startswith("frame ")]
-        self._frames = [state[f"frame {number}"] for number in range(len(names))]
+        self._frames = frames_of(state)
 
     def _condition(self, training: DomainTraining, appearances: Tensor) -> Condition:
         model = training.model

@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from splice.domain.model_file import MODEL
@@ -15,31 +14,11 @@ from splice.running import checkpoint as checkpoints
 from splice.running.device import describe_device, peak_memory, versions
 from splice.running.inputs import sha256
 from splice.running.loss_table import LossTable
-from splice.running.outputs import CHECKPOINT, RunFolder
+from splice.running.outcome import Outcome
+from splice.running.outputs import RunFolder
 
 PICTURES = "set of pictures"
 """What the pictures of a domain are called among the inputs of a run."""
-
-
-@dataclass(frozen=True)
-class DomainOutcome:
-    """How a training ended.
-
-    Attributes:
-        model: the file of the model, or of the model so far.
-        finished: whether all steps are done; if not, the training can be resumed.
-        step: steps done, those of learning to read included, of `steps`.
-        steps: of the whole training.
-        seconds: that it took, those before it was resumed included.
-        exit_status: with which it was asked to stop, if it was.
-    """
-
-    model: Path
-    finished: bool
-    step: int
-    steps: int
-    seconds: float
-    exit_status: int | None = None
 
 
 def record_of(
@@ -94,16 +73,14 @@ def _paired(neighbours: Neighbours, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def earlier_training(
-    folder: RunFolder, domain: Domain, settings: DomainSettings
-) -> DomainOutcome | None:
+def earlier_training(folder: RunFolder, domain: Domain, settings: DomainSettings) -> Outcome | None:
     """The outcome of a finished training of this domain in the folder, if there is one.
 
     Raises:
         InputError: it was of other pictures, or had other settings.
     """
-    record = folder.read_record()
-    if record is None or folder.has(CHECKPOINT) or not record.get("finished"):
+    record = folder.finished_record()
+    if record is None:
         return None
     try:
         inputs, old = record["inputs"], record["settings"]
@@ -115,7 +92,7 @@ def earlier_training(
     )
     if old["steps"] != settings.steps or not folder.has(MODEL):
         return None
-    return DomainOutcome(folder.path / MODEL, True, steps, steps, seconds)
+    return Outcome(folder.path / MODEL, True, steps, steps, seconds)
 
 
 def digest(domain: Domain) -> str:

@@ -4,10 +4,8 @@ It can be stopped after any step, killed at any moment and resumed; on a CPU the
 the same, byte for byte, as if nothing had happened.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +20,16 @@ from splice.domain.neighbours import Neighbours, find_neighbours
 from splice.domain.parallel import World, agreed, collected
 from splice.domain.pictures import Domain, held_out
 from splice.domain.previews import PREVIEWS, Previews
-from splice.domain.record import PICTURES, DomainOutcome, digest, record_of
+from splice.domain.record import PICTURES, digest, record_of
 from splice.domain.settings import DomainSettings
 from splice.domain.store import PictureStore, cls_of
 from splice.domain.training import DomainTraining
-from splice.method.transfer import Step
-from splice.running import checkpoint as checkpoints
+from splice.method.step import Step
 from splice.running.checkpoint import Checkpoint
 from splice.running.loss_table import LossTable
+from splice.running.outcome import Outcome
 from splice.running.outputs import CHECKPOINT, RunFolder
+from splice.running.resuming import Resumable, proceed
 
 Looking = Callable[[int, int], object]
 """Is told how many of how many pictures have been looked at."""
@@ -77,24 +76,11 @@ class DomainRun:
             InputError: a picture, setting or checkpoint that cannot be used.
             RunError: the weights could not be fetched.
         """
-        self._begun, self._started = time.monotonic(), _now()
-        self._seconds_before, self._resumed = 0.0, 0
         self.domain, self.settings, self.world, self.device = domain, settings, world, device
         self.folder, self._held = folder, held
-        self._settings = settings.model_dump(mode="json")
-        self._inputs = {PICTURES: digest(domain)}
-        if earlier is not None:
-            self._check(earlier)
-        self.vit = vit or FrozenViT.load(
-            settings.backbone,
-            device=device,
-            weights=settings.weights,
-            progress=progress,
-        )
-        if self.vit.provenance is not None:
-            self._inputs["weights"] = self.vit.provenance.sha256
-        if earlier is not None:
-            self._check(earlier)
+        inputs = {PICTURES: digest(domain)}
+        self._known = Resumable(folder, settings.model_dump(mode="json"), inputs, earlier)
+        self.vit = self._known.load(device, progress=progress, vit=vit)
         store = PictureStore(domain.pictures, settings.size)
         learnt, kept = held_out(domain, settings.held_out)
         self._kept = kept
@@ -102,13 +88,16 @@ class DomainRun:
         if earlier is None:
             self.neighbours = self._find_neighbours(learnt, looking)
         else:
-            self.neighbours, standard = self._known(earlier)
+            self.neighbours, standard = self._found_before(earlier)
         model = new_model(settings, self.vit, store, self.neighbours, device, standard)
         self.training = DomainTraining(store, self.neighbours, model, self.vit, world)
         self.loss_table = LossTable()
         self._previews = Previews(store, self.neighbours, kept, settings, self.vit)
         if earlier is not None:
-            self._restore(earlier)
+            with self._known.restoring(earlier):
+                self.training.restore(earlier.state)
+                self.loss_table = LossTable.restored(earlier.watched)
+                self._previews.restore(earlier.watched)
         elif held is not None:
             held.clear()
             for name in (MODEL, PREVIEWS):
@@ -121,7 +110,7 @@ class DomainRun:
         watch: Callable[[Step], object] = lambda step: None,
         stop: Callable[[], int | None] = lambda: None,
         checkpoint_every: float = 60.0,
-    ) -> DomainOutcome:
+    ) -> Outcome:
         """Does the steps that are left, and writes everything.
 
         Args:
@@ -137,19 +126,21 @@ class DomainRun:
         if training.step == 0:
             # Whoever looked at many thousands of pictures does not want to do so again.
             self.save()
-        saved, status = time.monotonic(), None
-        for step in training.steps():
+
+        def taken(step: Step) -> None:
             self.loss_table.add(step)
             painted = step.step - training.first
             if every and painted > 0 and painted % every == 0 and step.step < step.steps:
                 self._show()
-            watch(step)
-            status = agreed(stop(), self.world, self.device)
-            if status is not None:
-                break
-            if time.monotonic() - saved >= checkpoint_every and self._held is not None:
-                self.save()
-                saved = time.monotonic()
+
+        status = proceed(
+            training.steps(),
+            taken,
+            watch=watch,
+            stop=lambda: agreed(stop(), self.world, self.device),
+            save=self.save,
+            every=checkpoint_every,
+        )
         return self._end(status)
 
     def save(self) -> None:
@@ -158,9 +149,6 @@ class DomainRun:
             return
         watched = self.loss_table.state() | self._previews.state()
         watched |= {
-            "seconds": self._seconds(),
-            "started": self._started,
-            "resumed": self._resumed,
             "kept": self.neighbours.kept,
             "near": self.neighbours.near.to(torch.int32),
             "outliers": self.neighbours.outliers,
@@ -169,11 +157,7 @@ class DomainRun:
         standard = self.training.model.standard
         if standard is not None:
             watched |= {f"standard {name}": value for name, value in standard.tensors().items()}
-        checkpoint = Checkpoint(
-            self.training.step, self._settings, self._inputs, self.training.state(), watched
-        )
-        with self._held.writing():
-            checkpoints.save_checkpoint(self.folder / CHECKPOINT, checkpoint)
+        self._known.save(self._held, self.training.step, self.training.state(), watched)
 
     def model(self) -> DomainModel:
         """The model so far: the averaged weights."""
@@ -192,13 +176,10 @@ class DomainRun:
             index[found.kept], index[found.near], index[found.outliers], found.loneliness
         )
 
-    def _check(self, earlier: Checkpoint) -> None:
-        checkpoints.check_continues(earlier, self._settings, self._inputs, self.folder)
-
-    def _known(self, earlier: Checkpoint) -> tuple[Neighbours, Standard | None]:
+    def _found_before(self, earlier: Checkpoint) -> tuple[Neighbours, Standard | None]:
         """What was found out about the domain before."""
         watched = earlier.watched
-        try:
+        with self._known.restoring(earlier):
             names = ("kept", "near", "outliers", "loneliness")
             kept, near, outliers, loneliness = (watched[name] for name in names)
             neighbours = Neighbours(kept, near.long(), outliers, loneliness)
@@ -211,19 +192,7 @@ class DomainRun:
                 if name.startswith(start)
             }
             return neighbours, Standard.from_tensors(parts)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise checkpoints.fits(error, self.folder) from error
-
-    def _restore(self, earlier: Checkpoint) -> None:
-        try:
-            self.training.restore(earlier.state)
-            self.loss_table = LossTable.restored(earlier.watched)
-            self._previews.restore(earlier.watched)
-            self._seconds_before = float(earlier.watched["seconds"])
-            self._started = str(earlier.watched["started"])
-            self._resumed = int(earlier.watched["resumed"]) + 1
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise checkpoints.fits(error, self.folder) from error
+        raise AssertionError("unreachable")
 
     def _show(self) -> None:
         """Writes the previews and the model so far."""
@@ -238,7 +207,7 @@ class DomainRun:
         with self._held.writing(), self.training.learner.averaged():
             save_model(self.folder / MODEL, self.model())
 
-    def _end(self, status: int | None) -> DomainOutcome:
+    def _end(self, status: int | None) -> Outcome:
         done, steps = self.training.step, self.training.total
         if self._held is not None:
             self.save()
@@ -250,24 +219,14 @@ class DomainRun:
             self._held.write_record(self._record())
             if done >= steps:
                 self._held.remove(CHECKPOINT)
-        return DomainOutcome(
-            self.folder / MODEL, done >= steps, done, steps, self._seconds(), status
-        )
+        file, seconds = self.folder / MODEL, self._known.seconds()
+        return Outcome(file, done >= steps, done, steps, seconds, exit_status=status)
 
     def _record(self) -> dict[str, Any]:
         training, losses = self.training, self.loss_table
         return {
             **record_of(training, self.domain, self._kept, losses),
-            "inputs": self._inputs,
-            "seconds": round(self._seconds(), 3),
-            "started": self._started,
-            "ended": _now(),
-            "resumed": self._resumed,
+            "inputs": self._known.inputs,
+            "seconds": round(self._known.seconds(), 3),
+            **self._known.times(),
         }
-
-    def _seconds(self) -> float:
-        return self._seconds_before + time.monotonic() - self._begun
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -16,7 +16,6 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.precision import autocast_of, precision_of
 from splice.domain.batches import USUAL, Pairs, draw_captioned, draw_pairs
 from splice.domain.condition import Condition, together
-from splice.domain.contrast import siamese_contrast
 from splice.domain.learner import Learner, factor_at
 from splice.domain.model import DomainModel
 from splice.domain.neighbours import Neighbours
@@ -27,6 +26,7 @@ from splice.domain.objective import (
     paper_terms,
     pixel_term,
     see,
+    siamese_contrast,
     weighted,
 )
 from splice.domain.parallel import World, averaged, averaging
@@ -35,7 +35,7 @@ from splice.domain.store import PictureStore
 from splice.errors import RunError
 from splice.method.failures import FailedSteps, Outcome
 from splice.method.sparing import is_out_of_memory
-from splice.method.transfer import Step
+from splice.method.step import Step
 
 FAILURES = 10
 """Steps in a row with a gradient that is not finite, after which the loop ends."""

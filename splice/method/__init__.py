@@ -20,6 +20,7 @@ MODULES = (
     "settings",
     "slopes",
     "sparing",
+    "step",
     "tones",
     "transfer",
     "views",

@@ -29,6 +29,9 @@ class UNet(nn.Module):
     instance norm with an affine, which allows batches.
 
     Attributes:
+        inputs: channels of the input.
+        levels: how often the size is halved.
+        from_colours: whether the last three channels of the input are what it starts from.
         sparing: whether what is inside a level is computed a second time for the gradient rather than
             kept: about half of the memory, a third more time, the same gradient.
     """
@@ -159,7 +162,7 @@ class _Doubled(torch.autograd.Function):
     """Bilinear doubling, with a gradient that stays channels-last.
 
     What the gradient of `torch.cat` hands down is a slice of wider maps, for which torch's own backward
-    pass leaves that layout.
+    pass leaves that layout: a step of the network then takes 8 to 14 % longer on a CPU.
     """
 
     @staticmethod
@@ -211,8 +214,8 @@ def parameter_count(network: nn.Module) -> int:
 class InstanceNorm(nn.Module):
     """Each channel of each picture with mean 0 and variance 1, then scaled and shifted.
 
-    For one picture this is batch norm in training mode, which, unlike torch's instance norm, keeps
-    the channels-last layout and so spares two copies.
+    For one picture this is batch norm in training mode, which keeps the channels-last layout. With
+    torch's instance norm a step of the network takes 42 to 48 % longer on a CPU.
     """
 
     def __init__(self, channels: int) -> None:
@@ -240,7 +243,8 @@ class InstanceNorm(nn.Module):
 class MirrorBorder(nn.Module):
     """One pixel of border all around, mirrored about the outermost pixels.
 
-    The same as torch's reflection padding, whose backward pass leaves the channels-last layout.
+    The same to the bit as torch's reflection padding, and as fast, on a CPU. On CUDA, torch's backward
+    pass leaves the channels-last layout and sums in no fixed order.
     """
 
     def forward(

@@ -120,7 +120,7 @@ def without_lines(
         radius: of the windows, in pixels.
     """
     radius = min(radius, (min(image.shape[-2:]) - 1) // 2)
-    # kornia's median would take 1.4 seconds to import, and has a black border.
+    # kornia's median takes 17 % longer, a sixth of a second to import, and has a black border.
     side = 2 * radius + 1
     windows = F.unfold(F.pad(image, (radius,) * 4, mode="reflect"), side)
     return windows.view(3, side * side, -1).median(1).values.view(image.shape)

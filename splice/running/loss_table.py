@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from splice.method.transfer import Step
+    from splice.method.step import Step
 
 _FIXED = ("step", "seconds", "skipped", "precision")
 _PRECISIONS = ("float32", "bfloat16", "float16")

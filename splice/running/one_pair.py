@@ -1,18 +1,20 @@
 """The whole of Splice as one function: two pictures in, the spliced picture out."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, overload
+from typing import Literal, TypedDict, overload
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from typing_extensions import Unpack
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.method.settings import Settings
-from splice.method.transfer import Step, Transfer
+from splice.method.step import Step
+from splice.method.transfer import Transfer
 from splice.pictures.encoding import to_transparent_pil, with_opacity
 from splice.pictures.given import AnyPicture, kept_from
 from splice.running.device import find_device
@@ -22,17 +24,23 @@ Kind = Literal["tensor", "pil", "numpy"]
 """What a picture can be returned as."""
 
 
+class More(TypedDict, total=False):
+    """What may be said besides, as `splice_pair` explains it."""
+
+    structure_mask: AnyPicture | None
+    appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None
+    vit: FrozenViT | None
+    watch: Callable[[Step], object]
+
+
 @overload
 def splice_pair(
     structure: AnyPicture,
     appearance: AnyPicture | Sequence[AnyPicture],
     settings: Settings | None = None,
     *,
-    structure_mask: AnyPicture | None = ...,
-    appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = ...,
     kind: Literal["tensor"] = "tensor",
-    vit: FrozenViT | None = None,
-    watch: Callable[[Step], object] = ...,
+    **more: Unpack[More],
 ) -> Float[Tensor, "3 height width"]: ...
 
 
@@ -42,11 +50,8 @@ def splice_pair(
     appearance: AnyPicture | Sequence[AnyPicture],
     settings: Settings | None = None,
     *,
-    structure_mask: AnyPicture | None = ...,
-    appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = ...,
     kind: Literal["pil"],
-    vit: FrozenViT | None = None,
-    watch: Callable[[Step], object] = ...,
+    **more: Unpack[More],
 ) -> Image.Image: ...
 
 
@@ -56,11 +61,8 @@ def splice_pair(
     appearance: AnyPicture | Sequence[AnyPicture],
     settings: Settings | None = None,
     *,
-    structure_mask: AnyPicture | None = ...,
-    appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = ...,
     kind: Literal["numpy"],
-    vit: FrozenViT | None = None,
-    watch: Callable[[Step], object] = ...,
+    **more: Unpack[More],
 ) -> Float[np.ndarray, "height width channels"]: ...
 
 

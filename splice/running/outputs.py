@@ -52,21 +52,10 @@ class RunFolder:
         """
         self.path, self.picture = path, path / PICTURE
         self._created = not path.exists()
-        try:
+        with claiming(path, "run"):
             path.mkdir(parents=True, exist_ok=True)
             self._lock = filelock.FileLock(path / _LOCK)
             self._lock.acquire(timeout=wait)
-        except filelock.Timeout:
-            raise InputError(
-                f"another run is writing to {path}; wait until it ends, or give another --output."
-            ) from None
-        except FileExistsError:
-            raise InputError(f"{path} is a file; give a folder as --output.") from None
-        except (OSError, NotImplementedError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise InputError(
-                f"the output folder {path} cannot be written ({reason}); give another --output."
-            ) from error
         for left_over in path.glob(".splice-*.tmp"):
             with contextlib.suppress(OSError):
                 left_over.unlink()
@@ -187,7 +176,7 @@ class RunFolder:
 
     def write_panel(self, images: Sequence[Image.Image]) -> None:
         """Write structure, appearance and output side by side."""
-        from splice.visualize import panel
+        from splice.analysis.visualize import panel
 
         sheet = panel(images)
         with self.writing():
@@ -197,7 +186,7 @@ class RunFolder:
         self, table: str, curves: Mapping[str, Sequence[float]], steps: Sequence[int]
     ) -> None:
         """Write the losses of every step, as a table and as a figure."""
-        from splice.visualize import loss_curves
+        from splice.analysis.visualize import loss_curves
 
         self.write(LOSSES_TABLE, table)
         figure = loss_curves(curves, steps=steps)
@@ -208,7 +197,7 @@ class RunFolder:
 
     def write_time_lapse(self, frames: Sequence[Image.Image]) -> None:
         """Write the run's pictures, first to last, as an animation."""
-        from splice.visualize import time_lapse
+        from splice.analysis.visualize import time_lapse
 
         with self.writing():
             time_lapse(frames, self.path / TIME_LAPSE)
@@ -228,6 +217,38 @@ class RunFolder:
         except (OSError, ValueError):
             return None
         return record if isinstance(record, dict) else None
+
+    def finished_record(self) -> dict[str, Any] | None:
+        """The record of the run in the folder, where one is finished there."""
+        record = self.read_record()
+        unfinished = record is None or self.has(CHECKPOINT) or not record.get("finished")
+        return None if unfinished else record
+
+
+@contextlib.contextmanager
+def claiming(folder: Path, what: str) -> Iterator[None]:
+    """Within, a failure to create or lock a folder is told in a sentence.
+
+    Args:
+        folder: to write to.
+        what: who else may hold it, in a word.
+
+    Raises:
+        InputError: it cannot be created or written to, or is held.
+    """
+    try:
+        yield
+    except filelock.Timeout:
+        raise InputError(
+            f"another {what} is writing to {folder}; wait until it ends, or give another --output."
+        ) from None
+    except FileExistsError:
+        raise InputError(f"{folder} is a file; give a folder as --output.") from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"the output folder {folder} cannot be written ({reason}); give another --output."
+        ) from error
 
 
 def _save_png(picture: Image.Image, file: BinaryIO) -> None:

@@ -6,14 +6,14 @@ is the same, byte for byte, as if nothing had happened.
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from splice.analysis.scores.metrics import Scores, score
 from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import RunError, SpliceError
 from splice.method.settings import Settings
@@ -21,22 +21,19 @@ from splice.pictures.encoding import to_pil, write_image
 from splice.pictures.images import resize_short_side
 from splice.pictures.kept import read_kept
 from splice.running import checkpoint as checkpoints
-from splice.running.checkpoint import Checkpoint
 from splice.running.device import describe_device, find_device, peak_memory, versions
+from splice.running.frames import Frame, frame_steps, frames_of, frames_state
 from splice.running.inputs import Files, choose_size
 from splice.running.loss_table import LossTable
 from splice.running.memory import explained
 from splice.running.outcome import Outcome
 from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.running.recipe import recipe_of
-from splice.scores.metrics import Scores, score
+from splice.running.resuming import Resumable, proceed
 
 if TYPE_CHECKING:
     from splice.backbones.weights import Progress
-    from splice.method.transfer import Step
-
-FRAMES = 32
-"""About how many pictures the time lapse of a run has."""
+    from splice.method.step import Step
 
 FRAME_SIDE = 256
 """Longest short side of the time lapse, in pixels."""
@@ -56,13 +53,10 @@ class Run:
 
     def __init__(
         self,
-        structure: Path,
-        appearance: Path | Sequence[Path],
+        files: Files,
         settings: Settings,
         folder: RunFolder,
         *,
-        structure_mask: Path | None = None,
-        appearance_mask: Path | Sequence[Path | None] | None = None,
         resume: bool = False,
         progress: "Progress | None" = None,
         vit: FrozenViT | None = None,
@@ -70,12 +64,9 @@ class Run:
         """Read everything, and decide between starting and going on.
 
         Args:
-            structure: file of the structure image.
-            appearance: file of the appearance image, or files of several.
+            files: the pictures and their masks.
             settings: of the run.
             folder: to write to, held by this process.
-            structure_mask: file of a picture, white where the structure image is painted.
-            appearance_mask: likewise, white where the look comes from; or one for each of several.
             resume: go on from the folder's checkpoint, if it has one.
             progress: told of downloads of weights.
             vit: the settings' backbone on their device, where it is loaded already.
@@ -87,46 +78,33 @@ class Run:
         """
         from splice.method.transfer import Transfer
 
-        self._begun = time.monotonic()
-        self._seconds_before = 0.0
-        self._resumed = 0
-        self._show_from = 0.0
-        self._started = _now()
-        self.folder, self.settings = folder, settings
-        self._files = Files.of(structure, appearance, settings, structure_mask, appearance_mask)
-        self._settings = settings.model_dump(mode="json")
-        self._inputs = self._files.sums()
+        self.folder, self.settings, self._files = folder, settings, files
+        sums = files.sums()
         earlier = checkpoints.unfinished(folder.path / CHECKPOINT, resume)
-        if earlier is not None:
-            self._check(earlier)
+        self._known = Resumable(folder.path, settings.model_dump(mode="json"), sums, earlier)
         self.device = find_device(settings.device)
         self._size = (
-            choose_size(structure, settings, self.device)
+            choose_size(files.structure, settings, self.device)
             if earlier is None
             else int(earlier.watched["size"])  # what is free for `auto` may have changed
         )
-        self._pictures = self._files.read(self._size)
+        self._pictures = files.read(self._size)
         self.structure = self._pictures.structure
-        self._kept = read_kept(structure)
-        self.vit = vit or FrozenViT.load(
-            settings.backbone,
-            device=self.device,
-            weights=settings.weights,
-            progress=progress,
-        )
-        if self.vit.provenance is not None:
-            self._inputs["weights"] = self.vit.provenance.sha256
-        if earlier is not None:
-            self._check(earlier)
+        self._kept = read_kept(files.structure)
+        self.vit = self._known.load(self.device, progress=progress, vit=vit)
         with self._memory_explained():
             pair, masks = self._pictures.pair, self._pictures.masks
             self.transfer = Transfer(*pair, settings, self.vit, self.device, **masks)
         self.loss_table = LossTable()
         self._frames = [self._small(self.structure)]
+        self._show_from = 0.0
         if earlier is None:
             folder.clear()
         else:
-            self._restore(earlier)
+            with self._known.restoring(earlier):
+                self.transfer.restore(dict(earlier.state))
+                self.loss_table = LossTable.restored(earlier.watched)
+                self._frames = frames_of(earlier.watched)
         self.first: int = self.transfer.step
 
     def proceed(
@@ -148,25 +126,20 @@ class Run:
                 last whole checkpoint stays.
         """
         frames_at = frame_steps(self.settings.steps)
-        saved = time.monotonic()
-        status = None
+
+        def taken(step: "Step") -> None:
+            self.loss_table.add(step)
+            if step.step in frames_at:
+                self._frames.append(self._small(self.transfer.picture()))
+                if time.monotonic() >= self._show_from:
+                    self._show()
+
         try:
             with self._memory_explained():
                 if self.settings.method == "painting" and self.settings.steps > 0:
                     self._show()
-                for step in self.transfer.steps():
-                    self.loss_table.add(step)
-                    if step.step in frames_at:
-                        self._frames.append(self._small(self.transfer.picture()))
-                        if time.monotonic() >= self._show_from:
-                            self._show()
-                    watch(step)
-                    status = stop()
-                    if status is not None:
-                        break
-                    if time.monotonic() - saved >= checkpoint_every:
-                        self.save()
-                        saved = time.monotonic()
+                steps, every = self.transfer.steps(), checkpoint_every
+                status = proceed(steps, taken, watch=watch, stop=stop, save=self.save, every=every)
                 if not frames_at:
                     self._frames.append(self._small(self.transfer.picture()))
         except RunError:
@@ -185,50 +158,20 @@ class Run:
         self._show_from = now + SHOWN_RARELY * (now - begun)
 
     def _write_image(self, file: Path, image: torch.Tensor) -> None:
-        recipe = recipe_of(self._files.named(), self._inputs, self.settings, self.transfer.step)
+        recipe = recipe_of(
+            self._files.named(), self._known.inputs, self.settings, self.transfer.step
+        )
         depth = self.settings.depth
         write_image(file, image, kept=self._kept, depth=depth, texts=recipe.texts())
 
     def save(self) -> None:
         """Write a checkpoint of the step that was done last."""
-        frames = {f"frame {i}": frame for i, frame in enumerate(self._frames)}
-        watched = self.loss_table.state() | frames
-        watched |= {
-            "size": self._size,
-            "seconds": self._seconds(),
-            "started": self._started,
-            "resumed": self._resumed,
-        }
-        checkpoint = Checkpoint(
-            self.transfer.step, self._settings, self._inputs, self.transfer.state(), watched
-        )
-        with self.folder.writing():
-            checkpoints.save_checkpoint(self.folder.path / CHECKPOINT, checkpoint)
+        watched = {**self.loss_table.state(), **frames_state(self._frames), "size": self._size}
+        self._known.save(self.folder, self.transfer.step, self.transfer.state(), watched)
 
     def _memory_explained(self) -> contextlib.AbstractContextManager[None]:
         height, width = self.structure.shape[1:]
         return explained(height, width, self.device, self.settings)
-
-    def _check(self, earlier: Checkpoint) -> None:
-        """Called as soon as the settings and pictures are known, and when the weights are."""
-        checkpoints.check_continues(earlier, self._settings, self._inputs, self.folder.path)
-
-    def _restore(self, earlier: Checkpoint) -> None:
-        try:
-            self.transfer.restore(dict(earlier.state))
-            watched = earlier.watched
-            self.loss_table = LossTable.restored(watched)
-            frames = (name for name in watched if name.startswith("frame "))
-            in_order = sorted(frames, key=lambda name: int(name.split()[1]))
-            self._frames = [watched[name] for name in in_order]
-            self._seconds_before = float(watched["seconds"])
-            self._started = str(watched["started"])
-            self._resumed = int(watched["resumed"]) + 1
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise checkpoints.fits(error, self.folder.path) from error
-
-    def _seconds(self) -> float:
-        return self._seconds_before + time.monotonic() - self._begun
 
     def _end(self, status: int | None) -> Outcome:
         done, steps = self.transfer.step, self.settings.steps
@@ -236,8 +179,8 @@ class Run:
         scores = self._write(finished)
         if finished:
             self.folder.remove(CHECKPOINT)
-        picture = self.folder.picture
-        return Outcome(picture, finished, done, steps, self._seconds(), scores, status)
+        file = self.folder.picture
+        return Outcome(file, finished, done, steps, self._known.seconds(), scores, status)
 
     def _write(self, finished: bool) -> Scores | None:
         """Every file of the run but the checkpoint; the record last, as it says what is there."""
@@ -262,37 +205,26 @@ class Run:
         return {
             "finished": scores is not None,
             "steps": self.transfer.step,
-            "seconds": round(self._seconds(), 3),
+            "seconds": round(self._known.seconds(), 3),
             "seconds_per_step": self.loss_table.seconds() / max(1, len(self.loss_table.rows)),
             "scores": asdict(scores) if scores is not None else None,
             "losses": self.loss_table.last(),
             "skipped_steps": self.loss_table.skipped(),
-            **self._files.record(self._inputs, self._pictures),
+            **self._files.record(self._known.inputs, self._pictures),
             "output": {"file": self.folder.picture.name, "size": size},
             "backbone": {"name": self.settings.backbone, **weights},
             "seed": self.settings.seed,
-            "settings": self._settings,
+            "settings": self._known.settings,
             "device": describe_device(self.device),
             "precision": self.loss_table.precision(),
             "peak_memory": peak_memory(self.device),
             "memory_spared": self.transfer.sparing,
             "versions": versions(),
-            "started": self._started,
-            "ended": _now(),
-            "resumed": self._resumed,
+            **self._known.times(),
         }
 
-    def _small(self, image: torch.Tensor) -> torch.Tensor:
+    def _small(self, image: torch.Tensor) -> Frame:
         """The image as a frame of the time lapse: 3 x height x width, 8 bits."""
         side = min(FRAME_SIDE, *image.shape[1:])
         small = resize_short_side(image.detach().float().cpu(), side)
         return (small * 255).round().to(torch.uint8)
-
-
-def frame_steps(steps: int) -> set[int]:
-    """After which steps the time lapse takes a picture: often at first, when most happens."""
-    return {round(steps * (frame / FRAMES) ** 1.5) for frame in range(1, FRAMES + 1)} - {0}
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

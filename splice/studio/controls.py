@@ -47,45 +47,21 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
             allow_custom_value=True,
             elem_id="size",
         ),
-        "steps": gr.Slider(
-            0,
-            max(_MOST_STEPS, settings.steps),
+        "steps": _slider(
+            "Steps",
+            "More are better, fewer are faster.",
             settings.steps,
-            step=1,
-            label="Steps",
-            info="More are better, fewer are faster.",
-            elem_id="steps",
-            buttons=[],
-        ),
-        "strength": gr.Slider(
-            0,
+            max(_MOST_STEPS, settings.steps),
             1,
-            settings.strength,
-            step=0.05,
-            label="Strength",
-            info="0 is the photograph, 1 all of the look.",
-            elem_id="strength",
-            buttons=[],
         ),
-        "objective.nearest": gr.Slider(
-            0,
-            max(15, nearest),
-            nearest,
-            step=0.1,
-            label="Texture",
-            info="How much of the appearance.",
-            elem_id="texture",
-            buttons=[],
+        "strength": _slider(
+            "Strength", "0 is the photograph, 1 all of the look.", settings.strength, 1, 0.05
         ),
-        "objective.structure": gr.Slider(
-            0,
-            max(6, structure),
-            structure,
-            step=0.1,
-            label="Shapes",
-            info="How much of the structure.",
-            elem_id="shapes",
-            buttons=[],
+        "objective.nearest": _slider(
+            "Texture", "How much of the appearance.", nearest, max(15, nearest), 0.1
+        ),
+        "objective.structure": _slider(
+            "Shapes", "How much of the structure.", structure, max(6, structure), 0.1
         ),
         "seed": gr.Number(
             settings.seed,
@@ -95,6 +71,19 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
             elem_id="seed",
         ),
     }
+
+
+def _slider(label: str, info: str, value: float, most: float, step: float) -> gr.Slider:
+    return gr.Slider(
+        0,
+        max(most, value),
+        value,
+        step=step,
+        label=label,
+        info=info,
+        elem_id=label.lower(),
+        buttons=[],
+    )
 
 
 def folded_knobs(settings: Settings) -> dict[str, Any]:

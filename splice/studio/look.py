@@ -5,32 +5,14 @@ from importlib import resources
 from gradio.themes import Base, Color, sizes
 
 _PINE = Color(
-    c50="#eef5f4",
-    c100="#d6e7e4",
-    c200="#b0d0cb",
-    c300="#82b3ac",
-    c400="#55938b",
-    c500="#37776f",
-    c600="#2a615a",
-    c700="#234e49",
-    c800="#1d3f3b",
-    c900="#183431",
-    c950="#0c1f1d",
+    *["#eef5f4", "#d6e7e4", "#b0d0cb", "#82b3ac", "#55938b", "#37776f"],
+    *["#2a615a", "#234e49", "#1d3f3b", "#183431", "#0c1f1d"],
     name="pine",
 )
 
 _STONE = Color(
-    c50="#fafafa",
-    c100="#f3f3f3",
-    c200="#e4e4e4",
-    c300="#d0d0d0",
-    c400="#a2a2a2",
-    c500="#747474",
-    c600="#565656",
-    c700="#414141",
-    c800="#292929",
-    c900="#1c1c1c",
-    c950="#121212",
+    *["#fafafa", "#f3f3f3", "#e4e4e4", "#d0d0d0", "#a2a2a2", "#747474"],
+    *["#565656", "#414141", "#292929", "#1c1c1c", "#121212"],
     name="stone",
 )
 """Without any colour: beside a picture, a tint would change what its colours look like."""

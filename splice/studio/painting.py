@@ -13,8 +13,9 @@ from PIL import Image
 from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import SpliceError
 from splice.method.settings import Settings
-from splice.method.transfer import Step
+from splice.method.step import Step
 from splice.pictures.images import to_pil
+from splice.running.inputs import Files
 from splice.running.outcome import Outcome
 from splice.running.outputs import PICTURE, RunFolder
 from splice.running.run import Run
@@ -137,20 +138,13 @@ class Painting:
         left: Callable[[], bool],
         backbones: dict[tuple[str, str | None, str], FrozenViT],
     ) -> None:
-        settings = self.wish.settings
+        wish, settings = self.wish, self.wish.settings
         self._tell(stage="preparing", steps=settings.steps)
         key = (settings.backbone, settings.weights, settings.device)
         with RunFolder(self.folder) as folder:
-            run = Run(
-                self.wish.structure.file,
-                self.wish.appearance.file,
-                settings,
-                folder,
-                progress=self._fetching,
-                vit=backbones.get(key),
-                structure_mask=self.wish.structure_mask,
-                appearance_mask=self.wish.appearance_mask,
-            )
+            masks = wish.structure_mask, wish.appearance_mask
+            files = Files.of(wish.structure.file, wish.appearance.file, settings, *masks)
+            run = Run(files, settings, folder, progress=self._fetching, vit=backbones.get(key))
             backbones.clear()
             backbones[key] = run.vit
             outcome = run.proceed(
@@ -158,7 +152,7 @@ class Painting:
                 stop=lambda: 0 if stopping() else None,
                 checkpoint_every=float("inf"),
             )
-        self._show(outcome.picture)
+        self._show(outcome.file)
         self._tell(
             stage="done" if outcome.finished else "stopped",
             step=outcome.step,

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 from jaxtyping import Float
 from torch import Tensor
 
-from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.running import checkpoint as checkpoints
-from splice.running.checkpoint import Checkpoint
 from splice.running.device import find_device
 from splice.running.inputs import Files
 from splice.running.memory import explained
 from splice.running.outputs import CHECKPOINT, RunFolder
+from splice.running.resuming import Resumable, proceed
 from splice.video.flicker import Flicker
 from splice.video.frames import Frame, Source
 from splice.video.outcome import VideoOutcome
@@ -29,7 +28,7 @@ from splice.video.writing import write_frames
 
 if TYPE_CHECKING:
     from splice.backbones.weights import Progress
-    from splice.method.transfer import Step
+    from splice.method.step import Step
 
 VIDEO = "video"
 """What a checkpoint calls the frames."""
@@ -76,15 +75,13 @@ class VideoRun:
         from splice.video.learning import KeyFrames
 
         check_settings(settings)
-        self._begun = time.monotonic()
         self.settings, self.folder, self._source = settings, folder, source
-        self._settings = {**settings.model_dump(mode="json"), "key-frames": most_key_frames}
         files = Files.of(appearances[0], appearances, settings, None, appearance_masks)
-        self._inputs = {VIDEO: source.sha256(), **files.sums()}
-        self._inputs.pop("structure image")
+        inputs = {VIDEO: source.sha256(), **files.sums()}
+        inputs.pop("structure image")
         earlier = checkpoints.unfinished(folder.path / CHECKPOINT, resume)
-        if earlier is not None:
-            self._check(earlier)
+        chosen = {**settings.model_dump(mode="json"), "key-frames": most_key_frames}
+        self._known = Resumable(folder.path, chosen, inputs, earlier)
         self.device = find_device(settings.device)
         self.count, self.key_frames = survey(source, most_key_frames)
         self._size = (
@@ -93,16 +90,7 @@ class VideoRun:
             else int(earlier.watched["size"])  # what is free for `auto` may have changed
         )
         pictures = frames_at(source, self.key_frames, self._size)
-        self._vit = FrozenViT.load(
-            settings.backbone,
-            device=self.device,
-            weights=settings.weights,
-            progress=progress,
-        )
-        if self._vit.provenance is not None:
-            self._inputs["weights"] = self._vit.provenance.sha256
-        if earlier is not None:
-            self._check(earlier)
+        vit = self._known.load(self.device, progress=progress)
         read = files.read(self._size)
         self._height, self._width = pictures[0].shape[1:]
         with explained(self._height, self._width, self.device, settings):
@@ -110,16 +98,14 @@ class VideoRun:
                 pictures[0],
                 read.appearances,
                 settings,
-                self._vit,
+                vit,
                 self.device,
                 appearance_mask=read.appearance_masks,
                 method=KeyFrames.of(pictures),
             )
         if earlier is not None:
-            try:
+            with self._known.restoring(earlier):
                 self._transfer.restore(dict(earlier.state))
-            except (KeyError, ValueError, TypeError, RuntimeError) as error:
-                raise checkpoints.fits(error, folder.path) from error
         self.first: int = self._transfer.step
 
     def learn(
@@ -142,16 +128,11 @@ class VideoRun:
         Raises:
             RunError: the optimisation failed, or the disk is full.
         """
-        saved, status = time.monotonic(), None
         with explained(self._height, self._width, self.device, self.settings):
-            for step in self._transfer.steps():
-                watch(step)
-                status = stop()
-                if status is not None:
-                    break
-                if time.monotonic() - saved >= checkpoint_every:
-                    self.save()
-                    saved = time.monotonic()
+            steps, every = self._transfer.steps(), checkpoint_every
+            status = proceed(
+                steps, lambda step: None, watch=watch, stop=stop, save=self.save, every=every
+            )
         if self.settings.steps:
             self.save()
         return status
@@ -201,20 +182,14 @@ class VideoRun:
         self, output: Path, frames: int, flicker: Flicker, status: int | None
     ) -> VideoOutcome:
         """How the run ended, after so many frames."""
-        seconds = time.monotonic() - self._begun
+        seconds = time.monotonic() - self._known.begun
         step = self._transfer.step
         return VideoOutcome(output, frames, self.count, step, seconds, flicker, status)
 
     def save(self) -> None:
         """Write a checkpoint of what was learnt."""
-        watched = {"size": self._size}
-        state = self._transfer.state()
-        checkpoint = Checkpoint(self._transfer.step, self._settings, self._inputs, state, watched)
-        with self.folder.writing():
-            checkpoints.save_checkpoint(self.folder.path / CHECKPOINT, checkpoint)
-
-    def _check(self, earlier: Checkpoint) -> None:
-        checkpoints.check_continues(earlier, self._settings, self._inputs, self.folder.path)
+        transfer = self._transfer
+        self._known.save(self.folder, transfer.step, transfer.state(), {"size": self._size})
 
 
 def check_settings(settings: Settings) -> None:

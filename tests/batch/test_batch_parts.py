@@ -11,6 +11,7 @@ import small_batch
 import stand_in
 import torch
 
+from splice.analysis.scores.metrics import BETTER
 from splice.batch import (
     Began,
     Ended,
@@ -31,7 +32,6 @@ from splice.errors import InputError, RunError
 from splice.pictures.pairs import Pair, plan_pairs
 from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.running.recipe import read_recipe
-from splice.scores.metrics import BETTER
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ def test_a_longer_run_of_keys_may_go_on(small, few, tmp_path, monkeypatch):
     short, long = tmp_path / "short", tmp_path / "long"
     assert main([*arguments, "--steps=6", f"--output={long}"]) == 0
 
-    import splice.inversion.run as run
+    import splice.studies.inversion.run as run
 
     monkeypatch.setattr(run.InversionRun, "proceed", _stopping_after(3, run.InversionRun.proceed))
     assert main([*arguments, "--steps=5", f"--output={short}"]) == 130

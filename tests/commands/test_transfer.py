@@ -11,12 +11,12 @@ import stand_in
 from PIL import Image
 from told import error_line
 
+from splice.analysis.scores.metrics import Scores
 from splice.commands.cli import main
 from splice.commands.transfer import _ending
 from splice.pictures.images import read_image, write_image
 from splice.pictures.png_text import read_text, with_text
 from splice.running.outcome import Outcome
-from splice.scores.metrics import Scores
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from splice.domain.contrast import siamese_contrast
+from splice.domain.objective import siamese_contrast
 
 
 @pytest.mark.parametrize("margins", [{}, {"margin_near": 0.9, "margin_far": 2.5}])

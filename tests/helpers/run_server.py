@@ -11,9 +11,6 @@ import sys
 
 import torch  # noqa: F401
 
-import splice.method.transfer
-import splice.running.run
-import splice.visualize  # noqa: F401
 from splice.commands.cli import main
 from splice.method import gamut
 

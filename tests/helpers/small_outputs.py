@@ -43,7 +43,7 @@ def make(folder: Path, monkeypatch) -> SmallOutputs:
         )
         seen: list[int] = []
         with RunFolder(outputs / name) as held:
-            Run(small.structure, small.appearance, settings, held).proceed(
+            Run(small.files, settings, held).proceed(
                 watch=lambda step, seen=seen: seen.append(step.step),
                 stop=lambda seen=seen, last=stop_at: 1 if seen[-1] == last else None,
             )

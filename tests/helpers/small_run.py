@@ -11,6 +11,9 @@ import timm
 import torch
 from PIL import Image
 
+from splice.method.settings import Settings
+from splice.running.inputs import Files
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = str(ROOT / "tests" / "helpers" / "stand_in.py")
 
@@ -22,6 +25,10 @@ class SmallRun:
     structure: Path
     appearance: Path
     weights: Path
+
+    @property
+    def files(self) -> Files:
+        return Files.of(self.structure, self.appearance, Settings())
 
     @property
     def options(self) -> list[str]:
@@ -56,6 +63,12 @@ def make(folder: Path) -> SmallRun:
     _picture(structure, 96, 72, seed=1)
     _picture(appearance, 70, 90, seed=2)
     return SmallRun(structure, appearance, weights)
+
+
+def settings(small: SmallRun, **changes) -> Settings:
+    """Those of a run in Python, as small as the stand-in's."""
+    values = {"size": 64, "device": "cpu", "backbone": "timm:test_vit"}
+    return Settings(**{**values, "weights": str(small.weights), **changes})
 
 
 def _picture(path: Path, width: int, height: int, seed: int) -> None:

@@ -82,7 +82,7 @@ def _settings(small: small_run.SmallRun, **changes) -> Settings:
 def test_running_out_of_memory_names_a_size_that_fits(small, tmp_path, monkeypatch, error):
     _free(monkeypatch, 500 * GB)
     with RunFolder(tmp_path / "out") as folder:
-        run = Run(small.structure, small.appearance, _settings(small, size=64), folder)
+        run = Run(small.files, _settings(small, size=64), folder)
 
         def fail(step) -> None:
             if step.step == 3:
@@ -98,7 +98,7 @@ def test_running_out_of_memory_names_a_size_that_fits(small, tmp_path, monkeypat
 
 def test_another_error_stays_what_it_is(small, tmp_path):
     with RunFolder(tmp_path / "out") as folder:
-        run = Run(small.structure, small.appearance, _settings(small, size=64), folder)
+        run = Run(small.files, _settings(small, size=64), folder)
 
         def fail(step) -> None:
             raise RuntimeError("sizes do not match")
@@ -113,16 +113,16 @@ def test_size_auto_takes_what_fits_and_keeps_it_when_resumed(small, tmp_path, mo
     room = memory.needed_memory(50, round(50 * 96 / 72))
     monkeypatch.setattr("splice.running.memory.free_memory", lambda device: int(room / 0.8) + 200)
     with RunFolder(tmp_path / "out") as folder:
-        run = Run(small.structure, small.appearance, settings, folder)
+        run = Run(small.files, settings, folder)
         outcome = run.proceed(stop=lambda: 143)
     size = tuple(run.structure.shape)
     assert abs(size[1] - 50) <= 1
     assert not outcome.finished
     monkeypatch.setattr("splice.running.memory.free_memory", lambda device: 500 * GB)
     with RunFolder(tmp_path / "out") as folder:
-        run = Run(small.structure, small.appearance, settings, folder, resume=True)
+        run = Run(small.files, settings, folder, resume=True)
         assert tuple(run.structure.shape) == size
         assert run.proceed().finished
     with RunFolder(tmp_path / "new") as folder:  # with room for all, the picture's own size
-        run = Run(small.structure, small.appearance, settings, folder)
+        run = Run(small.files, settings, folder)
         assert tuple(run.structure.shape) == (3, 72, 96)

@@ -9,8 +9,8 @@ import small_run
 import tiny
 from PIL import Image
 
+from splice.analysis.scores.metrics import Scores
 from splice.pictures.images import to_pil
-from splice.scores.metrics import Scores
 
 DOCS = small_run.ROOT / "docs"
 

@@ -10,10 +10,10 @@ import tiny
 import torch
 from PIL import Image
 
+from splice.analysis.scores.metrics import score
 from splice.errors import InputError
 from splice.pictures.images import to_pil, write_image
 from splice.running.one_pair import splice_pair
-from splice.scores.metrics import score
 
 SETTINGS = tiny.settings(steps=2, device="cpu")
 

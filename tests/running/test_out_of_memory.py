@@ -238,7 +238,7 @@ def test_running_out_while_preparing_is_told_as_well(small, tmp_path, monkeypatc
     values = {"steps": 6, "device": "cpu", "backbone": "timm:test_vit", "size": 64}
     chosen = Settings(**values, weights=str(small.weights))
     with RunFolder(tmp_path / "out") as folder, pytest.raises(RunError, match="--size 48 would"):
-        Run(small.structure, small.appearance, chosen, folder)
+        Run(small.files, chosen, folder)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")

@@ -7,6 +7,8 @@ import math
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,13 @@ from PIL import Image
 from splice.errors import InputError, RunError
 from splice.method.settings import Settings
 from splice.pictures.images import to_pil
+from splice.running.frames import FRAMES, frame_steps
 from splice.running.inputs import read_at_most
 from splice.running.loss_table import LossTable
 from splice.running.outcome import earlier_outcome
 from splice.running.outputs import CHECKPOINT, FILES, RunFolder
 from splice.running.presets import load_preset
-from splice.running.run import FRAMES, Run, frame_steps
+from splice.running.run import Run
 
 STEPS = 12
 
@@ -40,9 +43,7 @@ def _stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
 
 
-def _settings(small: small_run.SmallRun, **changes) -> Settings:
-    values = {"size": 64, "steps": STEPS, "device": "cpu", "backbone": "timm:test_vit"}
-    return Settings(**{**values, "weights": str(small.weights), **changes})
+_settings = partial(small_run.settings, steps=STEPS)
 
 
 def _run(small: small_run.SmallRun, folder: Path, *, resume: bool = False, stop_at=None, **changes):
@@ -50,7 +51,7 @@ def _run(small: small_run.SmallRun, folder: Path, *, resume: bool = False, stop_
     settings = _settings(small, **changes)
     seen: list[int] = []
     with RunFolder(folder) as held:
-        run = Run(small.structure, small.appearance, settings, held, resume=resume)
+        run = Run(small.files, settings, held, resume=resume)
         outcome = run.proceed(
             watch=lambda step: seen.append(step.step),
             stop=lambda: 143 if stop_at is not None and seen[-1] >= stop_at else None,
@@ -93,8 +94,8 @@ def test_the_record_says_what_was_run(small, tmp_path):
 
 
 def test_the_scores_are_those_of_the_written_picture(small, tmp_path):
+    from splice.analysis.scores.metrics import score
     from splice.backbones.frozen_vit import FrozenViT
-    from splice.scores.metrics import score
 
     _run(small, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "run.json").read_text())
@@ -156,7 +157,7 @@ def _shown_at(small, folder: Path, settings: Settings):
     """What is in the picture's file before each step: its pixels, or None where there is none."""
     seen, pictures = [], []
     with RunFolder(folder) as held:
-        run = Run(small.structure, small.appearance, settings, held)
+        run = Run(small.files, settings, held)
         steps = run.transfer.steps
 
         def watched():
@@ -225,7 +226,7 @@ def test_a_run_of_no_steps_is_finished_at_once(small, tmp_path):
     assert names == set(FILES) - {CHECKPOINT}
     # The stand-in starts with the structure image.
     expected = np.asarray(to_pil(read_at_most(small.structure, 64)))
-    assert np.array_equal(_pixels(outcome.picture), expected)
+    assert np.array_equal(_pixels(outcome.file), expected)
     assert (tmp_path / "out" / "losses.csv").read_text() == "step,seconds,skipped,precision\n"
     for name in ("losses.png", "progress.gif", "panel.png"):
         with Image.open(tmp_path / "out" / name) as picture:
@@ -237,7 +238,7 @@ def test_a_run_of_no_steps_is_finished_at_once(small, tmp_path):
     assert record["scores"] == vars(outcome.scores)
     with RunFolder(tmp_path / "out") as folder:
         settings = _settings(small, steps=0)
-        again = earlier_outcome(folder, small.structure, small.appearance, settings)
+        again = earlier_outcome(folder, small.files, settings)
     assert again is not None and again.finished and again.steps == 0
 
 
@@ -257,7 +258,7 @@ def test_a_stopped_run_leaves_the_picture_so_far_and_goes_on_as_if_nothing_had_b
     resumed, seen = _run(small, tmp_path / "out", resume=True)
     assert resumed.finished
     assert seen == list(range(6, STEPS + 1))
-    assert resumed.picture.read_bytes() == whole.picture.read_bytes()
+    assert resumed.file.read_bytes() == whole.file.read_bytes()
     for name in ("losses.csv", "progress.gif", "panel.png", "losses.png"):
         first, second = tmp_path / "whole" / name, tmp_path / "out" / name
         assert first.read_bytes() == second.read_bytes(), name
@@ -284,9 +285,9 @@ def test_a_finished_run_is_replaced_and_other_files_stay(small, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
     first, _ = _run(small, tmp_path / "out", seed=1)
-    before = first.picture.read_bytes()
+    before = first.file.read_bytes()
     second, _ = _run(small, tmp_path / "out", seed=2)
-    assert second.picture.read_bytes() != before
+    assert second.file.read_bytes() != before
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
@@ -301,17 +302,17 @@ def test_a_finished_run_that_is_resumed_is_left_as_it_is(small, tmp_path):
     _run(small, tmp_path / "out")
     with RunFolder(tmp_path / "out") as folder:
         settings = _settings(small)
-        outcome = earlier_outcome(folder, small.structure, small.appearance, settings)
+        outcome = earlier_outcome(folder, small.files, settings)
         assert outcome is not None
         assert outcome.finished
         with pytest.raises(InputError, match="--seed 0, not 9"):
             other = _settings(small, seed=9)
-            earlier_outcome(folder, small.structure, small.appearance, other)
+            earlier_outcome(folder, small.files, other)
         with pytest.raises(InputError, match="another structure image"):
-            earlier_outcome(folder, small.appearance, small.appearance, settings)
+            earlier_outcome(folder, replace(small.files, structure=small.appearance), settings)
         with pytest.raises(InputError, match="finished after 12 steps"):
             longer = _settings(small, steps=STEPS + 1)
-            earlier_outcome(folder, small.structure, small.appearance, longer)
+            earlier_outcome(folder, small.files, longer)
 
 
 @pytest.mark.slow
@@ -393,7 +394,7 @@ def test_a_folder_that_vanishes_is_told_as_that(small, tmp_path):
     import shutil
 
     with RunFolder(tmp_path / "out") as folder:
-        run = Run(small.structure, small.appearance, _settings(small), folder)
+        run = Run(small.files, _settings(small), folder)
 
         def vanish(step) -> None:
             if step.step == 4:
@@ -406,7 +407,7 @@ def test_a_folder_that_vanishes_is_told_as_that(small, tmp_path):
 @pytest.mark.robustness
 def test_a_failed_optimisation_leaves_its_picture_and_the_last_checkpoint(small, tmp_path):
     with RunFolder(tmp_path / "out") as folder:
-        run = Run(small.structure, small.appearance, _settings(small), folder)
+        run = Run(small.files, _settings(small), folder)
         good = run.transfer.steps
 
         def failing():

@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from splice import __version__
 from splice.errors import InputError
 from splice.method.settings import Settings
 from splice.pictures.images import read_image, write_image
+from splice.running.inputs import Files
 from splice.running.outputs import RunFolder
 from splice.running.recipe import KEYWORD, Recipe, Source, read_recipe, settings_of, with_sources
 from splice.running.run import Run
@@ -33,14 +35,13 @@ def _stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
 
 
-def _settings(small: small_run.SmallRun, **changes) -> Settings:
-    values = {"size": 64, "steps": 2, "device": "cpu", "backbone": "timm:test_vit"}
-    return Settings(**{**values, "weights": str(small.weights), **changes})
+_settings = partial(small_run.settings, steps=2)
 
 
 def _run(structure: Path, appearance: Path, folder: Path, settings: Settings) -> Path:
     with RunFolder(folder) as held:
-        return Run(structure, appearance, settings, held).proceed().picture
+        files = Files.of(structure, appearance, settings)
+        return Run(files, settings, held).proceed().file
 
 
 def test_a_picture_says_how_it_was_made(small, tmp_path):

@@ -1,6 +1,8 @@
 """A run into one picture file: what is beside it, when, and how it goes on."""
 
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,6 @@ import stand_in
 from PIL import Image
 
 from splice.errors import InputError, RunError
-from splice.method.settings import Settings
 from splice.pictures.images import to_pil
 from splice.running.outcome import earlier_outcome
 from splice.running.outputs import CHECKPOINT, PICTURE, RunFolder
@@ -31,9 +32,7 @@ def _stand_in(monkeypatch):
     monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
 
 
-def _settings(small: small_run.SmallRun, **changes) -> Settings:
-    values = {"size": 64, "steps": STEPS, "device": "cpu", "backbone": "timm:test_vit"}
-    return Settings(**{**values, "weights": str(small.weights), **changes})
+_settings = partial(small_run.settings, steps=STEPS)
 
 
 def _run(small, folder: RunFolder, *, resume=False, watch=lambda step: None, stop_at=None):
@@ -44,7 +43,7 @@ def _run(small, folder: RunFolder, *, resume=False, watch=lambda step: None, sto
         watch(step)
 
     with folder:
-        run = Run(small.structure, small.appearance, _settings(small), folder, resume=resume)
+        run = Run(small.files, _settings(small), folder, resume=resume)
         outcome = run.proceed(
             watch=watched,
             stop=lambda: 130 if seen[-1] == stop_at else None,
@@ -60,7 +59,7 @@ def _names(folder: Path) -> list[str]:
 @pytest.mark.parametrize("name", ["look.png", "look.jpg", "look.webp", "LOOK.TIFF"])
 def test_a_finished_run_leaves_the_picture_alone(small, tmp_path, name):
     outcome, _ = _run(small, SinglePicture(tmp_path / name))
-    assert outcome.finished and outcome.picture == tmp_path / name
+    assert outcome.finished and outcome.file == tmp_path / name
     assert outcome.scores is not None
     assert _names(tmp_path) == [name]
     with Image.open(tmp_path / name) as picture:
@@ -95,17 +94,17 @@ def test_a_stopped_run_gives_the_picture_so_far_and_goes_on(small, tmp_path):
     whole, _ = _run(small, SinglePicture(tmp_path / "whole.png"))
     picture = tmp_path / "look.png"
     stopped, _ = _run(small, SinglePicture(picture), stop_at=3)
-    assert not stopped.finished and stopped.picture == picture
+    assert not stopped.finished and stopped.file == picture
     assert _names(folder_of(picture)) == [CHECKPOINT]
     so_far = picture.read_bytes()
-    assert so_far != whole.picture.read_bytes()
+    assert so_far != whole.file.read_bytes()
     with pytest.raises(InputError, match=r"look\.png\.run holds an unfinished run; add --resume"):
         _run(small, SinglePicture(picture))
     assert picture.read_bytes() == so_far
     assert _names(folder_of(picture)) == [CHECKPOINT]
     outcome, seen = _run(small, SinglePicture(picture), resume=True)
     assert outcome.finished and seen == [4, 5, 6]
-    assert picture.read_bytes() == whole.picture.read_bytes()
+    assert picture.read_bytes() == whole.file.read_bytes()
     assert _names(tmp_path) == ["look.png", "whole.png"]
 
 
@@ -113,21 +112,21 @@ def test_a_finished_png_is_left_alone_when_it_is_resumed(small, tmp_path):
     """As a finished folder is, so that a script may always ask to resume."""
     picture = tmp_path / "look.png"
     _run(small, SinglePicture(picture))
-    pair, settings = (small.structure, small.appearance), _settings(small)
+    settings = _settings(small)
     with SinglePicture(picture) as folder:
-        earlier = earlier_outcome(folder, *pair, settings)
-        assert earlier is not None and earlier.finished and earlier.picture == picture
+        earlier = earlier_outcome(folder, small.files, settings)
+        assert earlier is not None and earlier.finished and earlier.file == picture
         assert earlier.scores is None
         with pytest.raises(InputError, match="--seed 0, not 9"):
-            earlier_outcome(folder, *pair, _settings(small, seed=9))
+            earlier_outcome(folder, small.files, _settings(small, seed=9))
     _run(small, SinglePicture(tmp_path / "so far.png"), stop_at=3)
     with SinglePicture(tmp_path / "so far.png") as folder:
-        assert earlier_outcome(folder, *pair, settings) is None
+        assert earlier_outcome(folder, small.files, settings) is None
         folder.remove(CHECKPOINT)  # what is left is no finished picture
-        assert earlier_outcome(folder, *pair, settings) is None
+        assert earlier_outcome(folder, small.files, settings) is None
     _run(small, SinglePicture(tmp_path / "look.jpg"))
     with SinglePicture(tmp_path / "look.jpg") as folder:
-        assert earlier_outcome(folder, *pair, settings) is None
+        assert earlier_outcome(folder, small.files, settings) is None
 
 
 @pytest.mark.robustness
@@ -147,7 +146,7 @@ def test_a_run_that_ends_without_notice_goes_on(small, tmp_path):
     assert CHECKPOINT in _names(folder_of(picture))
     _, seen = _run(small, SinglePicture(picture), resume=True)
     assert seen == [4, 5, 6]
-    assert picture.read_bytes() == whole.picture.read_bytes()
+    assert picture.read_bytes() == whole.file.read_bytes()
     assert not folder_of(picture).exists()
 
 
@@ -155,7 +154,7 @@ def test_a_run_that_ends_without_notice_goes_on(small, tmp_path):
 def test_a_run_that_never_began_leaves_nothing(small, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
     with SinglePicture(tmp_path / "look.png") as folder, pytest.raises(InputError):
-        Run(small.structure, tmp_path / "bad.jpg", _settings(small), folder)
+        Run(replace(small.files, appearances=(tmp_path / "bad.jpg",)), _settings(small), folder)
     assert _names(tmp_path) == ["bad.jpg"]
 
 

@@ -1,4 +1,7 @@
-"""Where weights come from: fetched, verified, converted, cached; or read from a file."""
+"""Where weights come from: fetched, verified, converted and kept; or read from a file.
+
+In comes the name of a model, or a file. Out come weights in timm's names, and where they are from.
+"""
 
 from splice.backbones.weights.architecture import as_timm
 from splice.backbones.weights.catalogue import (
@@ -11,6 +14,9 @@ from splice.backbones.weights.catalogue import (
 )
 from splice.backbones.weights.loading import Provenance, load_vit
 from splice.backbones.weights.progress import Progress
+
+MODULES = ("cache",)
+"""Modules that others may use, beside the names below."""
 
 __all__ = [
     "Progress",

@@ -3,11 +3,10 @@
 import torch
 from torch import nn
 
-from splice.domain.conditioning.affine import Affine
+from splice.domain.conditioning.affine import Affine, Film
 from splice.domain.conditioning.attention import Attention
 from splice.domain.conditioning.bilinear import Bilinear, FullBilinear
 from splice.domain.conditioning.concatenation import Concatenation
-from splice.domain.conditioning.film import Film
 from splice.domain.conditioning.scbn import SemanticNormalisation
 from splice.domain.conditioning.spatial import Spatial
 from splice.errors import InputError
