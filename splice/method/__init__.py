@@ -13,6 +13,7 @@ MODULES = (
     "generator",
     "ground",
     "lesson",
+    "noise",
     "objective",
     "painting",
     "protocol",
