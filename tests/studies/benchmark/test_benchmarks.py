@@ -330,10 +330,11 @@ def test_calls_are_those_with_gradient(monkeypatch):
     with recorded_calls(transfer) as calls:
         next(transfer.steps())
     [look] = drawn
-    # Codes, four maps of detail, and colours: of a piece of the appearance image, and of the picture.
+    # Codes, four maps of detail, three of noise, and colours: of a piece of the appearance image, and
+    # of the picture.
     lesson, output = (call.shape for call in calls.generator)
     height, width = transfer.structure.shape[-2:]
-    channels = transfer.method.ground.lesson.addresses.shape[1] + 4 + 3
+    channels = transfer.method.ground.lesson.addresses.shape[1] + 4 + 3 + 3
     assert output == (1, channels, height, width)
     assert lesson[:2] == (1, channels)
     assert [call.shape for call in calls.vit] == [(1, 3, look.view.height, look.view.width)]
