@@ -84,7 +84,8 @@ def orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows col
     lies = matrix.shape[0] <= matrix.shape[1]
     wide = matrix if lies else matrix.T
     wide = wide / wide.norm().clamp_min(1e-20)
-    gram, factor = wide @ wide.T, torch.eye(len(wide)).to(wide)
+    gram = wide @ wide.T
+    factor = torch.eye(len(wide), dtype=wide.dtype, device=wide.device)
     a, b, c = POLYNOMIAL
     for _ in range(ROUNDS):
         # All of these are polynomials of one matrix, so their order does not matter.
