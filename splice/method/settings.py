@@ -243,7 +243,7 @@ class Settings(Section):
         description="how readily the look of each appearance image is taken; 0 leaves it out",
     )
     steps: int = Field(
-        default=360, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+        default=300, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")

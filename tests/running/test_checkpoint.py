@@ -170,7 +170,7 @@ def test_a_missing_checkpoint():
     ("name", "value", "words"),
     [
         ("seed", 1, ["--seed 0, not 1"]),
-        ("steps", 99, ["--steps 360, not 99", "larger"]),
+        ("steps", 99, ["--steps 300, not 99", "larger"]),
         ("backbone", "dino_vits8", ["--backbone dinov2_vits14, not dino_vits8"]),
         ("objective.nearest", 9.0, ["--objective.nearest 5.0, not 9.0"]),
     ],

@@ -51,7 +51,7 @@ def test_what_is_turned_is_changed():
     ("path", "value", "said"),
     [
         ("size", "31", "this page: size cannot be 31: it should be from 32 to 2160, or auto."),
-        ("steps", None, "steps is empty; its usual value is 360."),
+        ("steps", None, "steps is empty; its usual value is 300."),
         ("objective.cls_depths", "", "objective.cls_depths is empty; its usual value is"),
         ("tones.parts", 0, "this page: tones.parts cannot be 0: it should be greater than"),
         ("method", "paper", "this page: objective.nearest cannot be 5.0: it should be 0 with"),
