@@ -1,7 +1,7 @@
 """The U-Net that paints: trained from scratch on one pair.
 
 The plain network is the paper's (Splice, section 3.3 and supplementary; after Ulyanov et al., "Deep
-Image Prior", 2018). The default's is given meaning and detail instead of colours.
+Image Prior", 2018). The default's is given meaning, detail, noise and plain colours.
 """
 
 from collections.abc import Callable, Sequence

@@ -99,7 +99,7 @@ class Learner:
     def learn(
         self, total: Float[Tensor, ""], progress: float, step: int, half: bool
     ) -> Bool[Tensor, ""]:
-        """One step of Adam and of the average, if everything is finite.
+        """One step of the optimiser and of the average, if everything is finite.
 
         Args:
             total: the loss, with its graph.
@@ -147,7 +147,7 @@ class Learner:
             self._copy(weights, live)
 
     def state(self) -> dict[str, Any]:
-        """Weights, their average and Adam's moments, by name."""
+        """Weights, their average and the optimiser's moments, by name."""
         state: dict[str, Any] = {}
         for i, (name, weight) in enumerate(self.network.named_parameters()):
             state[f"weight {name}"] = weight.detach().clone()

@@ -1,4 +1,4 @@
-"""The lesson: the appearance image, to be painted from its own addresses, detail and plain colours.
+"""The lesson: the appearance image, to be painted from its own addresses and detail.
 
 This is what the generator learns first, and does not forget while the transformer looks at the other
 picture. What it paints there is in the hand that it learnt here: real fur, real rock, real skies.

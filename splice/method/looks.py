@@ -18,7 +18,7 @@ from splice.method.views import View
 from splice.method.wanted import mean_colours
 
 COUNT = 12
-"""Looks at each size."""
+"""Looks that are drawn."""
 
 SIZES = (0.8, 1.2)
 """Range of the short side, in shares of the wanted one."""
@@ -36,7 +36,7 @@ class Look:
         short_side: in pixels, at which it is seen.
         similarity: of the deepest keys that the structure image has so.
         patches: of the structure image's own grid, under the middles of the patches that are seen.
-        tokens: patch tokens that the structure image has so, by block.
+        tokens: patch tokens that the structure image has so, by block, if they are kept.
         colours: mean colours of these patches.
     """
 
@@ -56,6 +56,7 @@ def draw_looks(
     short_side: int,
     grid: tuple[int, int],
     seed: int,
+    own: bool = True,
 ) -> list[Look]:
     """A dozen of looks at about that size.
 
@@ -66,6 +67,7 @@ def draw_looks(
         short_side: in pixels, around which the sizes lie.
         grid: rows and columns of patches that places are told in.
         seed: of the looks.
+        own: whether the structure image's tokens are kept, which only a strength below 1 needs.
     """
     random = torch.Generator().manual_seed(seed)
     height, width = structure.shape[-2:]
@@ -84,7 +86,7 @@ def draw_looks(
         columns = (columns / width * grid[1]).long().clamp(0, grid[1] - 1)
         patches = (rows[:, None] * grid[1] + columns).flatten().to(structure.device)
         keys = seen.keys[max(seen.keys)]
-        tokens = {block: found[0].float() for block, found in seen.tokens.items()}
+        tokens = {block: found[0].float() for block, found in seen.tokens.items() if own}
         colours = mean_colours(part, seen.grid)
         looks.append(Look(view, side, self_similarity(keys), patches, tokens, colours))
     return looks

@@ -29,6 +29,7 @@ They end between 0.68 and 1.14, but for those below a thousandth of their root m
 class Muon(Adam):
     """Muon on some weights, Adam on the others.
 
+    Of the weights that Muon changes, the moments "exp_avg" are sums of gradients; the others stay 0.
     torch's own class takes matrices alone, and loads torch's compiler as its Adam does.
     """
 
@@ -55,21 +56,26 @@ class Muon(Adam):
     @torch.no_grad()
     def step(self, rate: float, failed: Float[Tensor, ""] | None = None) -> None:
         """Changes the weights that have a gradient, as `Adam.step` says."""
-        taken = {}
+        taken, changes = {}, []
         for i in self._convolutions:
             weight, total = self.weights[i], self.moments["exp_avg"][i]
             if weight.grad is None:
                 continue
-            taken[i], weight.grad = weight.grad, None
-            summed = MOMENTUM * total + taken[i]
+            summed = MOMENTUM * total + weight.grad
             # Nesterov's: one step ahead of the sum.
-            change = (taken[i] + MOMENTUM * summed).flatten(1)
-            change = (orthogonal(change) * LENGTH * max(change.shape) ** 0.5).reshape(weight.shape)
+            change = (weight.grad + MOMENTUM * summed).flatten(1)
+            change = orthogonal(change) * LENGTH * max(change.shape) ** 0.5
+            change = change.reshape(weight.shape)
             if failed is not None:
                 kept = failed > 0
                 summed, change = torch.where(kept, total, summed), torch.where(kept, 0.0, change)
+            changes.append((weight, total, summed, change))
+            taken[i] = weight.grad
+        # Only now, as a step that runs out of memory is done again from the same weights.
+        for weight, total, summed, change in changes:
             total.copy_(summed)
             weight.sub_(change, alpha=rate)
+            weight.grad = None
         super().step(rate, failed)
         for i, gradient in taken.items():
             self.weights[i].grad = gradient

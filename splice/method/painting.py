@@ -1,8 +1,8 @@
 """The default method: the structure image painted afresh, in the hand of the appearance image.
 
 A pixel's address says where it belongs in the appearance image, its detail what edges and hairs are
-there. From these, and from the toned picture's colours without their detail, the generator learns to
-paint the appearance image, and paints the structure image.
+there. From these, from noise, and from plain colours (of the structure image the toned ones), the
+generator learns to paint the appearance image, and paints the structure image.
 The frozen transformer looks at the whole output. What it sees should have the appearance image's look:
 [CLS] tokens of several blocks, patch tokens nearest in look and meaning, their colours. And it should
 have the structure image's shapes: self-similarity of the deepest keys, outlines. No pixel of the
@@ -130,8 +130,7 @@ class Painting(Method):
             self_similarity(seen.keys[self.vit.blocks]), look.similarity
         )
         radius = scaled(OUTLINE_RADIUS, self.small)
-        height, width = self.small.shape[-2:]
-        small = resampled(output, (height, width), "area")
+        small = resampled(output, (self.small.shape[-2], self.small.shape[-1]), "area")
         return {
             "appearance": self._appearance(seen),
             "structure": between / self.wanted.similarity_scale,
@@ -204,16 +203,10 @@ class Painting(Method):
     @cached_property
     def tones(self) -> Float[Tensor, "1 12 height width"]:
         """Affine maps of colours that give the structure image the appearance image's."""
-        tones = self.settings.tones
+        tones, strength = self.settings.tones, self.settings.strength
         parts = find_parts(self.semantics, tones, self.settings.seed, self.small_mask)
-        return tone_maps(
-            self.small,
-            self.appearances,
-            self.semantics,
-            parts,
-            tones.strongest,
-            self.settings.strength,
-        )
+        given = self.small, self.appearances, self.semantics, parts
+        return tone_maps(*given, tones.strongest, strength)
 
     def _toned(
         self, photograph: Float[Tensor, "1 3 rows columns"]
@@ -269,9 +262,10 @@ class Painting(Method):
     @cached_property
     def looks(self) -> list[Look]:
         """The ways to look at the output, with what the structure image shows in each."""
-        side, grid = self.settings.seen.short_side, self.semantics.structure_grid
-        patch, seed = self.vit.patch, self.settings.seed
-        return draw_looks(self.structure, self._look, patch, side, grid, seed)
+        grid, settings = self.semantics.structure_grid, self.settings
+        sides = self.vit.patch, settings.seen.short_side, grid
+        own = settings.strength < 1
+        return draw_looks(self.structure, self._look, *sides, settings.seed, own)
 
     @cached_property
     def shown(self) -> Mapping[int, Shown]:

@@ -40,7 +40,7 @@ FOUND_EVERY = 4
 NEWS = 0.05
 """Share of a frame that is unknown, above which that happens at once."""
 
-FOUND, PAINTED = 0.25, 0.25
+FOUND, PAINTED = 0.25, 0.15
 """Share of what is found, and of what is painted, in what is carried."""
 
 Picture: TypeAlias = Float[Tensor, "1 3 height width"]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from splice.method import muon
 from splice.method.muon import LENGTH, MOMENTUM, Muon, orthogonal
 
 SHAPES = ((16, 351), (64, 64), (128, 8), (8, 8))
@@ -101,3 +102,25 @@ def test_weights_without_a_gradient_stay():
     optimiser.step(1e-2)
     assert torch.equal(kernel, before)
     assert kernel.grad is None
+
+
+def test_a_step_that_runs_out_of_memory_has_changed_nothing(monkeypatch):
+    kernels = [nn.Parameter(drawn(8, 4, 3, 3, seed=seed)) for seed in (1, 2)]
+    optimiser = Muon(kernels, kernels)
+    for kernel in kernels:
+        kernel.grad = drawn(8, 4, 3, 3)
+    before = [kernel.detach().clone() for kernel in kernels]
+    calls = iter([0, 1])
+
+    def full(matrix: Tensor) -> Tensor:
+        if next(calls):
+            raise MemoryError
+        return orthogonal(matrix)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(muon, "orthogonal", full)
+        with pytest.raises(MemoryError):
+            optimiser.step(1e-2)
+    assert all(torch.equal(a, b) for a, b in zip(before, kernels, strict=True))
+    assert not any(bool(total.any()) for total in optimiser.moments["exp_avg"])
+    assert all(kernel.grad is not None for kernel in kernels)
