@@ -56,7 +56,7 @@ class Adam:
             failed: 1 where nothing is to change and 0 else, which the host need not know; on devices
                 of `FUSED` alone.
         """
-        some = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
+        some = self._some()
 
         def of(values: Sequence[Any]) -> list[Tensor]:
             return [values[i] for i in some]
@@ -78,6 +78,10 @@ class Adam:
             eps=1e-8,
             maximize=False,
         )
+
+    def _some(self) -> list[int]:
+        """Which weights Adam changes: those that have a gradient."""
+        return [i for i, weight in enumerate(self.weights) if weight.grad is not None]
 
     def forget_gradients(self) -> None:
         """Leaves the weights without gradients."""

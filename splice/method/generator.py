@@ -192,18 +192,30 @@ def undoubled(
     Along each side a value goes into four, as quarters of 1, 3, 3 and 1, which is three means of two
     after one another. A GPU sums that in a fixed order, and torch's own backward pass does not.
     """
-    batch, channels, height, width = gradient.shape
-    bordered = torch.empty(
-        (batch, channels, height + 2, width + 2),
-        dtype=gradient.dtype,
-        device=gradient.device,
-        memory_format=torch.channels_last,
-    )
-    bordered[:, :, 1:-1, 1:-1] = gradient
-    bordered[:, :, 0, 1:-1], bordered[:, :, -1, 1:-1] = gradient[:, :, 0], gradient[:, :, -1]
-    bordered[..., 0], bordered[..., -1] = bordered[..., 1], bordered[..., -2]
+    bordered = _bordered(gradient, 0)
     means = F.avg_pool2d(F.avg_pool2d(bordered, 2, 1), 2, 1)
     return 4 * F.avg_pool2d(means, 2, 2)
+
+
+def _bordered(
+    x: Float[Tensor, "batch channels height width"], inward: int
+) -> Float[Tensor, "batch channels height+2 width+2"]:
+    """Maps, channels-last, with a border of one pixel from so many pixels inside of the outermost.
+
+    At 0 the outermost pixels are repeated, at 1 the maps are mirrored about them.
+    """
+    batch, channels, height, width = x.shape
+    padded = torch.empty(
+        (batch, channels, height + 2, width + 2),
+        dtype=x.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
+    first, last = inward, -1 - inward
+    padded[:, :, 1:-1, 1:-1] = x
+    padded[:, :, 0, 1:-1], padded[:, :, -1, 1:-1] = x[:, :, first], x[:, :, last]
+    padded[..., 0], padded[..., -1] = padded[..., 1 + first], padded[..., last - 1]
+    return padded
 
 
 def parameter_count(network: nn.Module) -> int:
@@ -261,17 +273,7 @@ class MirrorBorder(nn.Module):
 class _MirrorBorder(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        batch, channels, height, width = x.shape
-        padded = torch.empty(
-            (batch, channels, height + 2, width + 2),
-            dtype=x.dtype,
-            device=x.device,
-            memory_format=torch.channels_last,
-        )
-        padded[:, :, 1:-1, 1:-1] = x
-        padded[:, :, 0, 1:-1], padded[:, :, -1, 1:-1] = x[:, :, 1], x[:, :, -2]
-        padded[..., 0], padded[..., -1] = padded[..., 2], padded[..., -3]
-        return padded
+        return _bordered(x, 1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

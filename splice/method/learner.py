@@ -32,6 +32,7 @@ class Learner:
     Attributes:
         network: the U-Net, with the weights of the last step.
         average: the averaged weights, in the order of the network's parameters.
+        optimiser: what changes the weights: Muon, or Adam in the published method.
         waits: whether the host looks at every step before it changes weights; if not, the device
             itself leaves them as they are where a loss or gradient is not finite.
     """
@@ -44,22 +45,22 @@ class Learner:
             settings: of the run; its seed gives the same first weights on every device.
             device: where to compute.
         """
-        self.generator, self.optimiser, self.device = settings.generator, settings.optimiser, device
+        self._settings, self.device = settings, device
         self.network = UNet(
             inputs,
-            skip=self.generator.skip,
+            skip=settings.generator.skip,
             start="paper" if settings.method == "paper" else "rectifier",
             from_colours=settings.method == "painting",
             generator=torch.Generator().manual_seed(settings.seed),
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.average = [weight.detach().clone() for weight in self.network.parameters()]
-        self.adam = self._adam(settings.method)
+        self.optimiser = self._new_optimiser()
         self.waits = device.type != "cuda"
 
-    def _adam(self, method: str) -> Adam:
-        weights, betas = self.network.parameters(), (self.optimiser.beta1, BETA2)
-        if method == "paper":
+    def _new_optimiser(self) -> Adam:
+        weights, betas = self.network.parameters(), (self._settings.optimiser.beta1, BETA2)
+        if self._settings.method == "paper":
             return Adam(weights, *betas)
         # Those without a bias have an instance norm after them.
         layers = (layer for layer in self.network.modules() if isinstance(layer, nn.Conv2d))
@@ -110,7 +111,7 @@ class Learner:
         Returns:
             Whether loss and gradients were finite, on the device; if not, nothing was learnt.
         """
-        self.adam.forget_gradients()
+        self.optimiser.forget_gradients()
         if not total.requires_grad:
             # No term counted at this step.
             return torch.ones((), dtype=torch.bool, device=self.device)
@@ -125,10 +126,11 @@ class Learner:
         finite = torch.isfinite(norms.sum() + total.detach())
         if self.waits and not bool(finite):
             return finite
-        rate = self.optimiser.learning_rate * factor_at(self.optimiser.schedule, progress)
-        self.adam.step(rate, None if self.waits else (~finite).float())
+        chosen = self._settings.optimiser
+        rate = chosen.learning_rate * factor_at(chosen.schedule, progress)
+        self.optimiser.step(rate, None if self.waits else (~finite).float())
         # Early on the average would still be mostly the first weights.
-        kept = min(self.generator.average, (step + 1) / (step + 10))
+        kept = min(self._settings.generator.average, (step + 1) / (step + 10))
         with torch.no_grad():
             for average, weight in zip(self.average, weights, strict=True):
                 learnt = weight if self.waits else torch.where(finite, weight, average)
@@ -152,8 +154,8 @@ class Learner:
         for i, (name, weight) in enumerate(self.network.named_parameters()):
             state[f"weight {name}"] = weight.detach().clone()
             state[f"average {name}"] = self.average[i].clone()
-            state[f"step {name}"] = self.adam.counts[i].clone()
-            for moment, values in self.adam.moments.items():
+            state[f"step {name}"] = self.optimiser.counts[i].clone()
+            for moment, values in self.optimiser.moments.items():
                 state[f"{moment} {name}"] = values[i].clone()
         return state
 
@@ -167,8 +169,8 @@ class Learner:
         for i, (name, weight) in enumerate(self.network.named_parameters()):
             weight.copy_(state[f"weight {name}"])
             self.average[i].copy_(state[f"average {name}"])
-            self.adam.restore(
-                i, *(state[f"{kind} {name}"] for kind in ("step", *self.adam.moments))
+            self.optimiser.restore(
+                i, *(state[f"{kind} {name}"] for kind in ("step", *self.optimiser.moments))
             )
 
     @staticmethod

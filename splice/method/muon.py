@@ -56,7 +56,7 @@ class Muon(Adam):
     @torch.no_grad()
     def step(self, rate: float, failed: Float[Tensor, ""] | None = None) -> None:
         """Changes the weights that have a gradient, as `Adam.step` says."""
-        taken, changes = {}, []
+        changes = []
         for i in self._convolutions:
             weight, total = self.weights[i], self.moments["exp_avg"][i]
             if weight.grad is None:
@@ -70,15 +70,14 @@ class Muon(Adam):
                 kept = failed > 0
                 summed, change = torch.where(kept, total, summed), torch.where(kept, 0.0, change)
             changes.append((weight, total, summed, change))
-            taken[i] = weight.grad
         # Only now, as a step that runs out of memory is done again from the same weights.
         for weight, total, summed, change in changes:
             total.copy_(summed)
             weight.sub_(change, alpha=rate)
-            weight.grad = None
         super().step(rate, failed)
-        for i, gradient in taken.items():
-            self.weights[i].grad = gradient
+
+    def _some(self) -> list[int]:
+        return [i for i in super()._some() if i not in self._convolutions]
 
 
 def orthogonal(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:

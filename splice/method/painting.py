@@ -271,7 +271,7 @@ class Painting(Method):
     def shown(self) -> Mapping[int, Shown]:
         """What the appearance images' patches show, by the short side at which a look sees them."""
         sides = sorted({look.short_side for look in self.looks})
-        given = self.appearances, self.semantics, self._look
+        given = self.appearances, self.semantics, self.vit, self._token_blocks
         return {side: find_shown(*given, side) for side in sides}
 
     def _look(self, image: Float[Tensor, "1 3 rows columns"], short_side: int) -> Features:

@@ -17,7 +17,7 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
 from splice.method.appearances import Appearance, Grid, in_a_row
 from splice.method.gamut import gamut_of
-from splice.method.semantics import Semantics
+from splice.method.semantics import LONG_SIDE, Semantics
 from splice.method.settings import Settings
 from splice.pictures.resampling import resampled
 
@@ -126,7 +126,8 @@ def mean_colours(
 def find_shown(
     appearances: Sequence[Appearance],
     semantics: Semantics,
-    see: Callable[[Tensor, int], Features],
+    vit: FrozenViT,
+    blocks: Sequence[int],
     short_side: int,
 ) -> Shown:
     """What patches show at a size: tokens and colours of the larger patch that a middle is in.
@@ -134,13 +135,15 @@ def find_shown(
     Args:
         appearances: the appearance images.
         semantics: of the pair, in whose patches places are told.
-        see: what is seen of a picture at a short side.
-        short_side: in pixels.
+        vit: the frozen transformer.
+        blocks: whose tokens are shown.
+        short_side: in pixels, at which a picture is seen.
     """
     tokens: dict[int, list[Tensor]] = {}
     colours = []
     for each, patches in zip(appearances, semantics.patches, strict=True):
-        seen = see(each.picture, short_side)
+        sides = {"short_side": short_side, "long_side": LONG_SIDE}
+        seen = vit(each.picture, tokens=blocks, **sides)
         places = patches.of(under_middles(patches.grid, seen.grid).to(each.picture.device))
         for block, found in seen.tokens.items():
             tokens.setdefault(block, []).append(found[0].float()[places])
