@@ -2,8 +2,8 @@
 
 A picture is learnt in a few hundred steps, and Adam spends most of them on the few directions in which
 gradients are large. Muon makes all singular values of a matrix of weights change alike (Jordan et al.,
-"Muon: An optimizer for hidden layers in neural networks", 2024). In as many steps every term of the
-objective ends lower by a tenth to a third.
+"Muon: An optimizer for hidden layers in neural networks", 2024). In as many steps most terms of the
+objective end lower (docs/quality.md).
 """
 
 from collections.abc import Collection, Iterable
