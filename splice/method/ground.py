@@ -14,7 +14,7 @@ from splice.method.appearances import Appearance, side_by_side
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.detail import detail_of, without_detail
 from splice.method.lesson import Lesson
-from splice.method.noise import draw_noise
+from splice.method.noise import GRAINS, draw_noise
 from splice.method.semantics import Semantics
 from splice.method.settings import Settings
 
@@ -26,6 +26,12 @@ OUTLINE_RADIUS = 3
 
 DETAIL_RADII, FAINT = (1.5, 4, 10, 24), 4e-3
 """Of the windows of detail, in such pixels, and variance of what counts as faint."""
+
+COLOURS = 3
+"""Channels of the colours that the generator starts from, the last that it is given."""
+
+DETAIL = slice(-len(DETAIL_RADII) - len(GRAINS) - COLOURS, -len(GRAINS) - COLOURS)
+"""Channels of detail, between the addresses and the noise before these colours."""
 
 GROUPS = 32
 """Groups of like patches, of which small ones count nearly as much as large ones."""

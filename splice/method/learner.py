@@ -31,19 +31,27 @@ class Learner:
 
     Attributes:
         network: the U-Net, with the weights of the last step.
-        average: the averaged weights, in the order of the network's parameters.
+        weights: all that is learnt, by name: the network's, then those of the corrections.
+        average: the averaged weights, in the same order.
         optimiser: what changes the weights: Muon, or Adam in the published method.
         waits: whether the host looks at every step before it changes weights; if not, the device
             itself leaves them as they are where a loss or gradient is not finite.
     """
 
-    def __init__(self, inputs: int, settings: Settings, device: torch.device) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        settings: Settings,
+        device: torch.device,
+        corrections: nn.Module | None = None,
+    ) -> None:
         """Draws the first weights.
 
         Args:
             inputs: channels of what the network is given.
             settings: of the run; its seed gives the same first weights on every device.
             device: where to compute.
+            corrections: what is learnt beside the network, on the device.
         """
         self._settings, self.device = settings, device
         self.network = UNet(
@@ -54,12 +62,15 @@ class Learner:
             generator=torch.Generator().manual_seed(settings.seed),
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.average = [weight.detach().clone() for weight in self.network.parameters()]
+        self.weights = dict(self.network.named_parameters())
+        if corrections is not None:
+            self.weights |= corrections.named_parameters("corrections")
+        self.average = [weight.detach().clone() for weight in self.weights.values()]
         self.optimiser = self._new_optimiser()
         self.waits = device.type != "cuda"
 
     def _new_optimiser(self) -> Adam:
-        weights, betas = self.network.parameters(), (self._settings.optimiser.beta1, BETA2)
+        weights, betas = self.weights.values(), (self._settings.optimiser.beta1, BETA2)
         if self._settings.method == "paper":
             return Adam(weights, *betas)
         # Those without a bias have an instance norm after them.
@@ -117,7 +128,7 @@ class Learner:
             return torch.ones((), dtype=torch.bool, device=self.device)
         scale = HALF_PRECISION_SCALE if half else 1.0
         (total * scale).backward()
-        weights = list(self.network.parameters())
+        weights = list(self.weights.values())
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         if half:
             for gradient in gradients:
@@ -139,8 +150,8 @@ class Learner:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """While it lasts, the network has the averaged weights."""
-        weights = list(self.network.parameters())
+        """While it lasts, the network and the corrections have the averaged weights."""
+        weights = list(self.weights.values())
         live = [weight.detach().clone() for weight in weights]
         self._copy(weights, self.average)
         try:
@@ -151,7 +162,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Weights, their average and the optimiser's moments, by name."""
         state: dict[str, Any] = {}
-        for i, (name, weight) in enumerate(self.network.named_parameters()):
+        for i, (name, weight) in enumerate(self.weights.items()):
             state[f"weight {name}"] = weight.detach().clone()
             state[f"average {name}"] = self.average[i].clone()
             state[f"step {name}"] = self.optimiser.counts[i].clone()
@@ -166,7 +177,7 @@ class Learner:
         Raises:
             KeyError, RuntimeError: it is the state of another network.
         """
-        for i, (name, weight) in enumerate(self.network.named_parameters()):
+        for i, (name, weight) in enumerate(self.weights.items()):
             weight.copy_(state[f"weight {name}"])
             self.average[i].copy_(state[f"average {name}"])
             self.optimiser.restore(

@@ -21,8 +21,9 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
+from splice.method.corrections import Corrections
 from splice.method.gamut import gamut_term
-from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
+from splice.method.ground import DETAIL, OUTLINE_RADIUS, Ground, find_ground, scaled
 from splice.method.lesson import lesson_term
 from splice.method.looks import Look, draw_looks
 from splice.method.masks import composite
@@ -76,8 +77,17 @@ class Painting(Method):
         self.first_vit, self.vit = self.first_vit.spared(), vit
 
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
-        """Rows of what the generator is given."""
-        return self.ground.inputs[:, :, top:bottom]
+        """Rows of what the generator is given, corrected."""
+        rows = self.ground.inputs[:, :, top:bottom]
+        if self.corrections is None:
+            return rows
+        return self.corrections(rows, top, self.given_size[0])
+
+    @cached_property
+    def corrections(self) -> Corrections | None:
+        """Of what the generator is given."""
+        given = self.ground.inputs
+        return Corrections(*given.shape[1:], DETAIL).to(given.device)
 
     @property
     def given_size(self) -> tuple[int, int]:
@@ -119,6 +129,8 @@ class Painting(Method):
         shrunk = [max(1, round(share * side)) for side in size]
         # A filter against aliasing would take a third of a step on a CPU, and nobody sees it here.
         smaller = F.interpolate(inputs, size=shrunk, mode="bilinear")
+        if self.corrections is not None:
+            smaller = self.corrections(smaller)
         painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
         return resampled(painted, size, "bilinear")[..., :height, :width]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.appearances import Appearance
@@ -56,6 +56,11 @@ class Method(ABC):
     @abstractmethod
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the generator is given."""
+
+    @property
+    def corrections(self) -> nn.Module | None:
+        """What is learnt with the generator, of what it is given; None for nothing."""
+        return None
 
     @property
     def given_size(self) -> tuple[int, int]:

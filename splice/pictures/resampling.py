@@ -37,15 +37,24 @@ def by_products(
     images: Float[Tensor, "batch channels height width"],
     size: tuple[int, int],
     mode: Mode,
-    antialias: bool,
-) -> Float[Tensor, "batch channels rows columns"]:
-    """The same by two products, whatever the device; all modes are separable."""
+    antialias: bool = False,
+    rows: slice = slice(None),
+) -> Float[Tensor, "batch channels _ columns"]:
+    """The same by two products, whatever the device; all modes are separable.
+
+    Args:
+        images: of any values.
+        size: rows and columns.
+        mode: of interpolation.
+        antialias: whether what is shrunk is blurred first.
+        rows: which of the rows are wanted.
+    """
     down, across = (
         _weights(old, new, mode, antialias, images)
         for old, new in zip(images.shape[-2:], size, strict=True)
     )
     with torch.autocast(images.device.type, enabled=False):
-        return down @ images @ across.mT
+        return down[rows] @ (images @ across.mT)
 
 
 @torch.no_grad()

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.backbones.precision import autocast_of
-from splice.method.ground import DETAIL_RADII, detail_at
-from splice.method.noise import GRAINS
+from splice.method.ground import COLOURS, DETAIL, detail_at
 from splice.method.slopes import applied, with_grain
 from splice.method.tones import RADIUS, TOLERANCE
 from splice.method.transfer import Transfer
@@ -24,12 +23,6 @@ from splice.video.flow import find_flow, resized_flow, strangeness
 from splice.video.learning import KeyFrames
 from splice.video.recall import Memory
 from splice.video.steady import SteadyNetwork
-
-COLOURS = 3
-"""Channels of the colours without detail, the last that the generator is given."""
-
-DETAIL = len(DETAIL_RADII) + len(GRAINS) + COLOURS
-"""Channels of detail and of these."""
 
 SHORT_SIDE = 336
 """At which frames are seen, in pixels, at most."""
@@ -92,8 +85,8 @@ class FramePainter:
             # Detail is each frame's own, noise the same in all; codes, and colours without detail, are
             # lent.
             parts = [each[..., :rows, :columns] for each in inputs]
-            self._noise = parts[0][:, -len(GRAINS) - COLOURS : -COLOURS]
-            found = [torch.cat([each[:, :-DETAIL], each[:, -COLOURS:]], 1) for each in parts]
+            self._noise = parts[0][:, DETAIL.stop : -COLOURS]
+            found = [torch.cat([each[:, : DETAIL.start], each[:, -COLOURS:]], 1) for each in parts]
         meaning = transfer.settings.meaning
         frames = [painting.structure for painting in paintings]
         side = min(meaning.short_side, SHORT_SIDE)
