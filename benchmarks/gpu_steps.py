@@ -139,7 +139,7 @@ def load_steps(preset: str) -> int:
 
 def _run(scale: Scale, transfer: Transfer, whole: int) -> Found:
     """Seconds of a run, whose steps beyond the timed ones are reckoned, not made."""
-    count = min(scale.steps, transfer.settings.steps)
+    count = min(scale.steps, transfer.settings.step_count)
     begun = time.perf_counter()
     marks, notes = [], []
     warm = min(TIMED_AFTER, count - 1)

@@ -95,7 +95,7 @@ def measure(options: Options, size: int) -> dict[str, float]:
             begun = clock()
             float(next(steps).losses["total"])  # waits for the device
             seconds.append(clock() - begun)
-        step += statistics.median(seconds[2:] or seconds) * len(kind.steps) / settings.steps
+        step += statistics.median(seconds[2:] or seconds) * len(kind.steps) / settings.step_count
     begun = clock()
     height, width = transfer.output().cpu().shape[1:]
     picture = clock() - begun

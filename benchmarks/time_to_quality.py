@@ -138,7 +138,7 @@ def main(options: Options) -> None:
         )
         return _Theirs(loop)
 
-    lengths = options.steps or (settings.steps,)
+    lengths = options.steps or (settings.settled(*structure.shape[-2:]).step_count,)
     contestants = [Contestant(f"{Path(options.preset).stem}, {n} steps", ours(n)) for n in lengths]
     contestants.append(Contestant("literal, calibrated", theirs))
     race(

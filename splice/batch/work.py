@@ -90,7 +90,7 @@ def carry_out(
                 return _ended(task, earlier)
             run = Run(files, task.settings, folder, resume=True, vit=backbone())
             done = run.first
-            tell(Began(task.name, done, task.settings.steps))
+            tell(Began(task.name, done, run.settings.step_count))
             told = saved = time.monotonic()
 
             def watch(step: "Step") -> None:

@@ -40,7 +40,7 @@ def main(arguments: list[str], program: str) -> int:
         raise InputError("give a structure image and an appearance image, or none for a sample.")
     if values.json is not None and not values.json.parent.is_dir():
         raise InputError(f"--json {values.json}: there is no folder {values.json.parent}.")
-    if settings.steps == 0:
+    if settings.step_count == 0:
         raise InputError("--steps is 0, and there is no step to measure; give at least 1.")
     told = progress(values.quiet)
     try:

@@ -195,7 +195,7 @@ def _run(files: Files, settings: Settings, values: Namespace, told: Silent) -> O
             if earlier is not None:
                 return earlier
         run = Run(files, settings, folder, resume=values.resume, progress=told.fetching)
-        told.begin(run.first, settings.steps)
+        told.begin(run.first, run.settings.step_count)
         with deferred() as stop:
             return run.proceed(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
 

@@ -57,7 +57,7 @@ def main(arguments: list[str], program: str) -> int:
         outcome = _run(source, output, settings, values, told)
     finally:
         told.close()
-    for line in _ending(outcome, settings):
+    for line in _ending(outcome):
         told.say(line)
     show(str(outcome.output))
     return 0 if outcome.finished else outcome.exit_status or 1
@@ -158,8 +158,8 @@ def _run(
             progress=told.fetching,
         )
         with deferred() as stop:
-            if settings.steps > run.first:
-                told.begin(run.first, settings.steps)
+            if run.settings.step_count > run.first:
+                told.begin(run.first, run.settings.step_count)
             status = run.learn(watch=told.step, stop=stop, checkpoint_every=values.checkpoint_every)
             if status is not None:
                 return run.outcome(output, 0, Flicker(), status)
@@ -171,7 +171,7 @@ def _run(
             )
 
 
-def _ending(outcome: VideoOutcome, settings: Settings) -> list[str]:
+def _ending(outcome: VideoOutcome) -> list[str]:
     lines = []
     if outcome.flicker.pairs:
         flicker = outcome.flicker
@@ -183,9 +183,9 @@ def _ending(outcome: VideoOutcome, settings: Settings) -> list[str]:
     where = (
         f"frame {outcome.frames} of {outcome.of}"
         if outcome.frames
-        else f"step {outcome.steps} of {settings.steps}"
+        else f"step {outcome.steps} of {outcome.asked}"
     )
-    if not settings.steps:
+    if not outcome.asked:
         return [*lines, f"stopped at {where}"]
     again = f"the same command with --resume --output {outcome.output} goes on from what is learnt"
     return [*lines, f"stopped at {where}; {again}"]

@@ -20,7 +20,7 @@ from splice.method.correspondence import correspondence_to_all
 from splice.method.semantics import Semantics, principal_axes
 from splice.pictures.bilateral import bilateral_upsampling
 
-CHANNELS = 32
+CHANNELS = 16
 """Of an address."""
 
 TEMPERATURE = 0.02

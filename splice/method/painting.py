@@ -155,7 +155,7 @@ class Painting(Method):
     @property
     def alone(self) -> int:
         """Steps in which the generator only learns to paint the appearance image."""
-        return int(self.settings.seen.since * self.settings.steps)
+        return int(self.settings.seen.since * self.settings.step_count)
 
     def first(
         self, step: int, photograph: Float[Tensor, "1 3 rows columns"]

@@ -23,6 +23,11 @@ from splice.backbones.registry import DEFAULT_BACKBONE, find_backbone
 
 MIN_SIZE, MAX_SIZE = 32, 2160
 
+MOST_STEPS = 1_000_000
+
+STEPS, STEPS_SIDE = 500, 512
+"""Steps where they are `auto`, on a square picture with sides of so many pixels."""
+
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """The base with the changes laid over it, sections within sections as well."""
@@ -210,7 +215,18 @@ def _depth(value: Any) -> Any:
     return int(value)
 
 
+def _steps(value: Any) -> Any:
+    if value == "auto":
+        return value
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value).strip()):
+        raise ValueError(f"it should be a whole number, 0 to {MOST_STEPS:,}, or auto")
+    if int(value) > MOST_STEPS:
+        raise ValueError(f"it should be at most {MOST_STEPS:,}, or auto")
+    return int(value)
+
+
 Size = Annotated[int | Literal["auto"], BeforeValidator(_size)]
+Steps = Annotated[int | Literal["auto"], BeforeValidator(_steps)]
 
 
 class Settings(Section):
@@ -242,8 +258,10 @@ class Settings(Section):
         default=(),
         description="how readily the look of each appearance image is taken; 0 leaves it out",
     )
-    steps: int = Field(
-        default=300, ge=0, le=1_000_000, description="steps of the optimisation; 0 for tones alone"
+    steps: Steps = Field(
+        default="auto",
+        description=f"steps of the optimisation; 0 for tones alone; auto for {STEPS} on a square "
+        "picture and fewer on a wider one, which take about as long",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
@@ -263,6 +281,25 @@ class Settings(Section):
     generator: GeneratorSettings = GeneratorSettings()
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
+
+    @property
+    def step_count(self) -> int:
+        """The steps; where they are `auto`, those on a square picture."""
+        return STEPS if self.steps == "auto" else self.steps
+
+    def settled(self, height: int, width: int) -> "Settings":
+        """The same settings with a number of steps.
+
+        Args:
+            height: of the structure image, in pixels.
+            width: likewise.
+        """
+        if self.steps != "auto":
+            return self
+        short, long = sorted((height, width))
+        side = min(self.painted, short, short if self.size == "auto" else self.size)
+        share = min(1.0, STEPS_SIDE**2 / (side * side * long / short))
+        return self.model_copy(update={"steps": max(1, round(STEPS * share))})
 
     @model_validator(mode="after")
     def _has_its_terms(self) -> "Settings":

@@ -76,6 +76,7 @@ class Transfer:
             InputError: a precision that the device does not have; masks or weights of looks that do
                 not fit the pictures; more than the published method can do.
         """
+        settings = settings.settled(structure.shape[-2], structure.shape[-1])
         self.settings, self.device, self.step = settings, torch.device(device), 0
         self.sparing, self._note = False, ""
         self.dtype = precision_of(settings.precision, self.device)
@@ -120,7 +121,7 @@ class Transfer:
             RunError: ten steps in a row had a loss or gradient that is not finite.
             RuntimeError, MemoryError: memory ran out, and again when it was spared.
         """
-        while self.step < self.settings.steps:
+        while self.step < self.settings.step_count:
             begun = time.perf_counter()
             random = self.random.get_state()
             losses, learnt = self._within_memory(lambda random=random: self._learn(random))
@@ -129,7 +130,7 @@ class Transfer:
             self._survive(learnt)
             seconds = time.perf_counter() - begun
             note, self._note = self._note, ""
-            steps, output = self.settings.steps, self.output
+            steps, output = self.settings.step_count, self.output
             yield Step(self.step, steps, losses, seconds, learnt, precision, output, note)
 
     @torch.no_grad()
@@ -189,7 +190,7 @@ class Transfer:
         """
         self.random.set_state(random)
         half = self.dtype == torch.float16
-        progress = self.step / self.settings.steps
+        progress = self.step / self.settings.step_count
         with sums_in_fixed_order():
             losses = self.losses()
             learnt = self.learner.learn(losses["total"], progress, self.step, half)

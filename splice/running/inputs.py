@@ -93,6 +93,17 @@ class Given:
         masks = masks or [None] * len(appearances)
         return cls(structure, tuple(appearances), structure_mask, tuple(masks))
 
+    def settled(self, settings: Settings) -> Settings:
+        """The settings with a number of steps, where they are `auto`.
+
+        Raises:
+            InputError: the structure image cannot be read.
+        """
+        if settings.steps != "auto":
+            return settings
+        width, height = size_of(self.structure, STRUCTURE)
+        return settings.settled(height, width)
+
     def read(self, size: int) -> Pictures:
         """The pictures, with short sides of at most so many pixels, and the masks at their sizes.
 

@@ -104,7 +104,7 @@ def splice_pair(
         raise InputError(f"the kind {kind!r} cannot be returned; name tensor, pil or numpy.")
     settings = settings or Settings()
     given = Given.of(structure, appearance, settings, structure_mask, appearance_mask)
-    device = find_device(settings.device)
+    settings, device = given.settled(settings), find_device(settings.device)
     pictures = given.read(choose_size(structure, settings, device))
     if vit is None:
         vit = FrozenViT.load(settings.backbone, device=device, weights=settings.weights)

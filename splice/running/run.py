@@ -47,6 +47,7 @@ class Run:
 
     Attributes:
         folder: that it writes to.
+        settings: of the run, with a number of steps.
         first: the steps that are done already.
         transfer: the optimisation.
     """
@@ -78,6 +79,7 @@ class Run:
         """
         from splice.method.transfer import Transfer
 
+        settings = files.settled(settings)
         self.folder, self.settings, self._files = folder, settings, files
         sums = files.sums()
         earlier = checkpoints.unfinished(folder.path / CHECKPOINT, resume)
@@ -125,7 +127,7 @@ class Run:
             RunError: the optimisation failed, the disk is full, or the folder has vanished. The
                 last whole checkpoint stays.
         """
-        frames_at = frame_steps(self.settings.steps)
+        frames_at = frame_steps(self.settings.step_count)
 
         def taken(step: "Step") -> None:
             self.loss_table.add(step)
@@ -136,7 +138,7 @@ class Run:
 
         try:
             with self._memory_explained():
-                if self.settings.method == "painting" and self.settings.steps > 0:
+                if self.settings.method == "painting" and self.settings.step_count > 0:
                     self._show()
                 steps, every = self.transfer.steps(), checkpoint_every
                 status = proceed(steps, taken, watch=watch, stop=stop, save=self.save, every=every)
@@ -174,7 +176,7 @@ class Run:
         return explained(height, width, self.device, self.settings)
 
     def _end(self, status: int | None) -> Outcome:
-        done, steps = self.transfer.step, self.settings.steps
+        done, steps = self.transfer.step, self.settings.step_count
         finished = done >= steps
         scores = self._write(finished)
         if finished:

@@ -49,9 +49,9 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
         ),
         "steps": _slider(
             "Steps",
-            "More are better, fewer are faster.",
-            settings.steps,
-            max(_MOST_STEPS, settings.steps),
+            "More are better, fewer are faster. Left alone, a wide picture takes fewer.",
+            settings.step_count,
+            max(_MOST_STEPS, settings.step_count),
             1,
         ),
         "strength": _slider(
@@ -125,7 +125,7 @@ def turned(settings: Settings, paths: list[str]) -> list[Any]:
         value = shown(settings, path)
         more: dict[str, Any] = {}
         if path == "steps":
-            more = {"maximum": max(_MOST_STEPS, settings.steps)}
+            more = {"maximum": max(_MOST_STEPS, settings.step_count)}
         # The published method has neither.
         if path in ("objective.nearest", "strength"):
             more = {"interactive": settings.method != "paper"}

@@ -75,8 +75,8 @@ def value_at(settings: Settings, path: str) -> Any:
 
 
 def shown(settings: Settings, path: str) -> Any:
-    """The value of a setting as its knob shows it: lists, and sizes, as text."""
-    value = value_at(settings, path)
+    """The value of a setting as its knob shows it: lists, and sizes, as text; steps as a number."""
+    value = settings.step_count if path == "steps" else value_at(settings, path)
     return (
         _list_text(value) if isinstance(value, tuple) else str(value) if path == "size" else value
     )

@@ -139,12 +139,13 @@ class Painting:
         backbones: dict[tuple[str, str | None, str], FrozenViT],
     ) -> None:
         wish, settings = self.wish, self.wish.settings
-        self._tell(stage="preparing", steps=settings.steps)
+        self._tell(stage="preparing", steps=settings.step_count)
         key = (settings.backbone, settings.weights, settings.device)
         with RunFolder(self.folder) as folder:
             masks = wish.structure_mask, wish.appearance_mask
             files = Files.of(wish.structure.file, wish.appearance.file, settings, *masks)
             run = Run(files, settings, folder, progress=self._fetching, vit=backbones.get(key))
+            self._tell(stage="preparing", steps=run.settings.step_count)
             backbones.clear()
             backbones[key] = run.vit
             outcome = run.proceed(
@@ -162,7 +163,7 @@ class Painting:
 
     def _watcher(self, run: Run, left: Callable[[], bool]) -> Callable[[Step], None]:
         method = run.transfer.method
-        clock = TimeLeft(method.kind, run.first, self.wish.settings.steps)
+        clock = TimeLeft(method.kind, run.first, run.settings.step_count)
         last = time.monotonic()
 
         def watch(step: Step) -> None:

@@ -19,6 +19,7 @@ class VideoOutcome:
         frames: that were painted.
         of: that the video has.
         steps: of learning that are done.
+        asked: steps of learning in all.
         seconds: that this part of the run took.
         flicker: of input and output.
         exit_status: with which the run was asked to stop, if it was.
@@ -28,6 +29,7 @@ class VideoOutcome:
     frames: int
     of: int
     steps: int
+    asked: int
     seconds: float
     flicker: Flicker
     exit_status: int | None = None

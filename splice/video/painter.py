@@ -77,7 +77,7 @@ class FramePainter:
         paintings = method.paintings
         self._network = None
         found = [painting.tones for painting in paintings]
-        if transfer.settings.steps:
+        if transfer.settings.step_count:
             rows, columns = method.structure.shape[-2:]
             inputs = [painting.ground.inputs for painting in paintings]
             with transfer.learner.averaged(), autocast_of(self._device, self._dtype):

@@ -23,7 +23,7 @@ from splice.running.resuming import Resumable, proceed
 from splice.video.flicker import Flicker
 from splice.video.frames import Frame, Source
 from splice.video.outcome import VideoOutcome
-from splice.video.survey import fitting_size, frames_at, survey
+from splice.video.survey import fitting_size, frame_size, frames_at, survey
 from splice.video.writing import write_frames
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class VideoRun:
         from splice.video.learning import KeyFrames
 
         check_settings(settings)
+        settings = settings.settled(*frame_size(source))
         self.settings, self.folder, self._source = settings, folder, source
         files = Files.of(appearances[0], appearances, settings, None, appearance_masks)
         inputs = {VIDEO: source.sha256(), **files.sums()}
@@ -133,7 +134,7 @@ class VideoRun:
             status = proceed(
                 steps, lambda step: None, watch=watch, stop=stop, save=self.save, every=every
             )
-        if self.settings.steps:
+        if self.settings.step_count:
             self.save()
         return status
 
@@ -184,7 +185,8 @@ class VideoRun:
         """How the run ended, after so many frames."""
         seconds = time.monotonic() - self._known.begun
         step = self._transfer.step
-        return VideoOutcome(output, frames, self.count, step, seconds, flicker, status)
+        asked = self.settings.step_count
+        return VideoOutcome(output, frames, self.count, step, asked, seconds, flicker, status)
 
     def save(self) -> None:
         """Write a checkpoint of what was learnt."""

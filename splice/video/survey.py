@@ -35,6 +35,12 @@ def survey(source: Source, most: int) -> tuple[int, list[int]]:
     return len(small), choose_key_frames(small, most)
 
 
+def frame_size(source: Source) -> tuple[int, int]:
+    """Rows and columns of the first frame."""
+    height, width = next(iter(source.read())).image.shape[1:]
+    return height, width
+
+
 def fitting_size(source: Source, settings: Settings, device: torch.device) -> int:
     """The short side of the output, in pixels, at most: that of the settings, or what fits.
 
@@ -43,8 +49,7 @@ def fitting_size(source: Source, settings: Settings, device: torch.device) -> in
     """
     if isinstance(settings.size, int):
         return settings.size
-    height, width = next(iter(source.read())).image.shape[1:]
-    return largest_size(height, width, device, settings)
+    return largest_size(*frame_size(source), device, settings)
 
 
 def frames_at(

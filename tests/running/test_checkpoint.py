@@ -37,7 +37,7 @@ def _checkpoint(seed: int = 0, step: int = 7) -> Checkpoint:
     shared = torch.randn(6, generator=generator)
     return Checkpoint(
         step=step,
-        settings=Settings().model_dump(mode="json"),
+        settings=Settings(steps=300).model_dump(mode="json"),
         inputs={"structure image": "a" * 64, "appearance image": "b" * 64},
         state={
             "weight": weight,

@@ -64,6 +64,14 @@ def test_masks_are_read_at_their_pictures_sizes(tmp_path):
     assert pictures.masks.keys() == {"structure_mask", "appearance_mask"}
 
 
+def test_steps_go_by_the_structure_images_size(tmp_path):
+    wide, square = save(tmp_path / "wide.png", 512, 1024), save(tmp_path / "square.png", 600, 600)
+    settings = Settings(seed=3)
+    assert Files.of(wide, square, settings).settled(settings) == Settings(seed=3, steps=250)
+    assert Files.of(square, wide, settings).settled(settings) == Settings(seed=3, steps=500)
+    assert Files.of(wide, square, settings).settled(Settings(steps=9)).steps == 9
+
+
 def test_a_plain_pair_is_given_as_before(tmp_path):
     one, two = (save(tmp_path / name, 40, 60) for name in ("a.png", "b.png"))
     pictures = Files.of(one, two, Settings()).read(64)

@@ -156,6 +156,8 @@ def test_options_win_over_the_preset(tmp_path):
         ("objective.cls_depths", "0.5", (0.5,)),
         ("optimiser.schedule", "[[0, 1], [0.5, 0]]", ((0.0, 1.0), (0.5, 0.0))),
         ("size", "auto", "auto"),
+        ("steps", "auto", "auto"),
+        ("steps", "0", 0),
         ("size", "128", 128),
         ("weights", "none", None),
         ("weights", "a/b.pth", "a/b.pth"),
@@ -172,7 +174,8 @@ def test_values_as_text(name, text, value):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"steps": "-1"}, ["--steps", "-1", "greater than or equal to 0"]),
+        ({"steps": "-1"}, ["--steps", "-1", "0 to 1,000,000", "auto"]),
+        ({"steps": "1000001"}, ["--steps", "1000001", "at most 1,000,000"]),
         ({"steps": "many"}, ["--steps", "many", "whole number"]),
         ({"steps": "2.5"}, ["--steps", "2.5", "whole number"]),
         ({"size": "8"}, ["--size", "8", "32 to 2160"]),
@@ -253,6 +256,30 @@ def _one_sentence(message: str, words: list[str]) -> None:
         assert word in message, message
     assert "\n" not in message
     assert message.endswith((".", "ID for any ViT of timm"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "steps"),
+    [
+        ({}, (512, 512), 500),
+        ({}, (512, 768), 333),  # two thirds
+        ({}, (3000, 2000), 333),  # painted as large
+        ({}, (512, 1024), 250),
+        ({}, (300, 400), 500),  # never more
+        ({"size": 256}, (512, 768), 500),
+        ({"size": 400}, (1000, 4000), 205),  # 500 · 512² / (400 · 1600)
+        ({"size": "auto"}, (512, 768), 333),
+        ({"painted": 1024}, (2048, 2048), 125),
+        ({"painted": 1024}, (768, 768), 222),  # no larger than it is
+        ({"steps": 7}, (512, 768), 7),
+        ({"steps": 0}, (512, 768), 0),
+    ],
+)
+def test_auto_steps_are_fewer_where_more_is_painted(changes, size, steps):
+    settings = Settings.model_validate(changes)
+    assert settings.settled(*size).steps == settings.settled(*reversed(size)).steps == steps
+    assert settings.settled(*size).step_count == steps
+    assert settings.step_count == changes.get("steps", 500)
 
 
 def test_settings_are_frozen():

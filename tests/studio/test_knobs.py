@@ -40,6 +40,12 @@ def test_knobs_that_show_another_preset_give_its_settings():
     assert chosen(base, {path: shown(other, path) for path in all_knobs()}) == other
 
 
+def test_steps_that_nobody_turns_stay_what_they_are():
+    assert shown(Settings(), "steps") == Settings().step_count
+    assert chosen(Settings(), {"steps": Settings().step_count}).steps == "auto"
+    assert chosen(Settings(), {"steps": 200}).steps == 200
+
+
 def test_what_is_turned_is_changed():
     turned = {"size": "720", "objective.nearest": 7, "objective.cls_depths": "[0.5, 1]"}
     settings = chosen(Settings(), turned)
@@ -51,7 +57,7 @@ def test_what_is_turned_is_changed():
     ("path", "value", "said"),
     [
         ("size", "31", "this page: size cannot be 31: it should be from 32 to 2160, or auto."),
-        ("steps", None, "steps is empty; its usual value is 300."),
+        ("steps", None, "steps is empty; its usual value is auto."),
         ("objective.cls_depths", "", "objective.cls_depths is empty; its usual value is"),
         ("tones.parts", 0, "this page: tones.parts cannot be 0: it should be greater than"),
         ("method", "paper", "this page: objective.nearest cannot be 5.0: it should be 0 with"),

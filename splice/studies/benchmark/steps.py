@@ -79,7 +79,7 @@ class Measured:
 def kinds_of(transfer: Transfer) -> list[Kind]:
     """The kinds of steps in the transfer's run, in the order of their first step."""
     kinds: dict[str, Kind] = {}
-    for step in range(transfer.settings.steps):
+    for step in range(transfer.settings.step_count):
         name = transfer.method.kind(step)
         kinds.setdefault(name, Kind(name)).steps.append(step)
     return list(kinds.values())
@@ -121,7 +121,7 @@ def measure(
             loop.round(turn > 0)
         if turn:
             tell(turn, rounds)
-    shares = [len(kind.steps) / transfer.settings.steps for kind in kinds]
+    shares = [len(kind.steps) / transfer.settings.step_count for kind in kinds]
     rows = [timing.medians() for timing in timings]
     mean = {name: _weighted(shares, [row[name] for row in rows]) for name in rows[0]}
     operations = _operations(transfer, kinds, shares, steps, floor)
