@@ -45,7 +45,10 @@ class Corrections(nn.Module):
         self._detail = range(channels)[detail]
 
     def forward(
-        self, given: Float[Tensor, "1 channels rows columns"], top: int = 0, height: int | None = None
+        self,
+        given: Float[Tensor, "1 channels rows columns"],
+        top: int = 0,
+        height: int | None = None,
     ) -> Float[Tensor, "1 channels rows columns"]:
         """What is given, at any size, corrected.
 

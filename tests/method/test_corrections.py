@@ -62,7 +62,10 @@ def test_maps_are_added_and_detail_is_multiplied(size):
     for channel in range(CHANNELS):
         for row in range(0, size[0], 5):
             for column in range(0, size[1], 7):
-                change, value = between(maps[channel], row, column, *size), x[0, channel, row, column]
+                change, value = (
+                    between(maps[channel], row, column, *size),
+                    x[0, channel, row, column],
+                )
                 expected = value + change
                 if FIRST <= channel < LAST:
                     factor = min(max(1 + change, 0.0), STRONGEST)
@@ -91,7 +94,9 @@ def test_the_gradient_is_that_of_finite_differences():
 
 def test_they_are_learnt_once_the_output_is_seen():
     """In the lesson nothing asks for them; afterwards they are part of what is given and delivered."""
-    transfer = Transfer(tiny.picture(56, 66, 1), tiny.picture(60, 50, 2), tiny.settings(), tiny.frozen())
+    transfer = Transfer(
+        tiny.picture(56, 66, 1), tiny.picture(60, 50, 2), tiny.settings(), tiny.frozen()
+    )
     maps = transfer.learner.weights["corrections.maps"]
     for step in transfer.steps():
         alone = step.step <= transfer.method.alone  # pyright: ignore[reportAttributeAccessIssue]
