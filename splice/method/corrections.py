@@ -1,10 +1,10 @@
 """Corrections of what the generator is given, place by place, learnt while the transformer looks.
 
 What a pixel of the structure image belongs to, and how much its detail counts, was found before
-anything was painted: a horse keeps its blaze, a ball the seams of another one. The transformer sees what
-came of it. The weights of convolutions answer for all places that are given alike; corrections answer
-for one place alone, in the terms that the lesson taught, so that what comes is in the same hand. Pictures
-have long been found so, by what goes into a network that paints (Abdal et al., "Image2StyleGAN", ICCV
+anything was painted: a horse keeps its blaze, a ball the seams of another one. The transformer sees
+what came of it. The weights of convolutions answer for all places that are given alike. Corrections
+answer for one place, in the terms that the lesson taught, so that what comes is in the same hand.
+What goes into a network has long been sought for one picture (Abdal et al., "Image2StyleGAN", ICCV
 2019).
 """
 
