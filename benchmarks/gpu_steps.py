@@ -134,7 +134,7 @@ def load_steps(preset: str) -> int:
     """Steps of a whole run of a preset."""
     from splice.running.presets import load_preset
 
-    return load_preset(preset).steps
+    return load_preset(preset).step_count
 
 
 def _run(scale: Scale, transfer: Transfer, whole: int) -> Found:

@@ -87,7 +87,7 @@ class Painting(Method):
     def corrections(self) -> Corrections | None:
         """Of what the generator is given."""
         given = self.ground.inputs
-        return Corrections(*given.shape[1:], DETAIL).to(given.device)
+        return Corrections(given.shape[1], *self.given_size, DETAIL).to(given.device)
 
     @property
     def given_size(self) -> tuple[int, int]:
@@ -144,7 +144,7 @@ class Painting(Method):
         radius = scaled(OUTLINE_RADIUS, self.small)
         small = resampled(output, (self.small.shape[-2], self.small.shape[-1]), "area")
         return {
-            "appearance": self._appearance(seen),
+            "appearance": self.wanted.appearance_term(seen.cls),
             "structure": between / self.wanted.similarity_scale,
             **self._patches(seen, look, part),
             "edges": objective.edge_term(small, self.small, self.ground.outlines, radius),
@@ -178,27 +178,14 @@ class Painting(Method):
             return painted
         return with_grain(painted, self.structure, photograph)
 
-    def _appearance(self, seen: Features) -> Float[Tensor, ""]:
-        wanted = self.wanted
-        sums = [
-            share * objective.appearance_term(seen.cls[block], token[None]) / scale
-            for block, tokens in wanted.cls.items()
-            for token, scale, share in zip(tokens, wanted.scales[block], wanted.shares, strict=True)
-        ]
-        return torch.stack(sums).sum() / len(wanted.cls)
-
     def _patches(
         self, seen: Features, look: Look, part: Float[Tensor, "1 3 rows columns"]
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms on patches: their tokens in look, and their colours."""
-        counts = self.ground.counts[look.patches]
-        likeness = self.semantics.likeness[look.patches]
-        if self.mask is not None:
-            # What is kept answers to nothing.
-            likeness = likeness.masked_fill(counts[:, None] == 0, -torch.inf)
-        mass = (counts[:, None] * self.wanted.matches[look.patches]).sum(0)
+        given = self.semantics.likeness, self.ground.counts, self.wanted.matches
+        answers = Answers.of(look, *given, masked=self.mask is not None)
         shown, strength = self.shown[look.short_side], self.settings.strength
-        return patch_terms(seen, part, look, shown, Answers(likeness, counts, mass), strength)
+        return patch_terms(seen, part, look, shown, answers, strength)
 
     @cached_property
     def semantics(self) -> Semantics:

@@ -30,6 +30,28 @@ class Answers:
     counts: Float[Tensor, " patches"]
     mass: Float[Tensor, " others"]
 
+    @staticmethod
+    def of(
+        look: Look,
+        likeness: Float[Tensor, "structure_patches others"],
+        counts: Float[Tensor, " structure_patches"],
+        matches: Float[Tensor, "structure_patches others"],
+        masked: bool,
+    ) -> "Answers":
+        """What it is in a look.
+
+        Args:
+            look: how the output is looked at.
+            likeness: of the structure image's patches and those of the appearance image.
+            counts: how much each of the first counts.
+            matches: how much each of the first wants each of the second.
+            masked: whether some count nothing, which then answer to nothing.
+        """
+        likeness, counts = likeness[look.patches], counts[look.patches]
+        if masked:
+            likeness = likeness.masked_fill(counts[:, None] == 0, -torch.inf)
+        return Answers(likeness, counts, (counts[:, None] * matches[look.patches]).sum(0))
+
 
 def patch_terms(
     seen: Features,

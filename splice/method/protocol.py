@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -57,7 +58,7 @@ class Method(ABC):
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the generator is given."""
 
-    @property
+    @cached_property
     def corrections(self) -> nn.Module | None:
         """What is learnt with the generator, of what it is given; None for nothing."""
         return None

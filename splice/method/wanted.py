@@ -46,6 +46,15 @@ class Wanted:
     matches: Float[Tensor, "structure_patches patches"]
     gamut: Float[Tensor, "1 1 cells cells cells"]
 
+    def appearance_term(self, cls: Mapping[int, Float[Tensor, "1 width"]]) -> Float[Tensor, ""]:
+        """How far [CLS] tokens, by block, are from those that are wanted."""
+        sums = [
+            share * objective.appearance_term(cls[block], token[None]) / scale
+            for block, tokens in self.cls.items()
+            for token, scale, share in zip(tokens, self.scales[block], self.shares, strict=True)
+        ]
+        return torch.stack(sums).sum() / len(self.cls)
+
 
 @dataclass(frozen=True)
 class Shown:

@@ -153,8 +153,8 @@ def test_the_appearance_term_is_the_weighted_mean_over_looks():
     expected = 0.0
     for weight, look in ((1, APPEARANCE), (3, OTHER)):
         alone = Transfer(STRUCTURE, look, tiny.settings(), tiny.frozen()).method
-        expected += weight / 4 * alone._appearance(seen).item()
-    assert method._appearance(seen).item() == pytest.approx(expected, rel=1e-4)
+        expected += weight / 4 * alone.wanted.appearance_term(seen.cls).item()
+    assert method.wanted.appearance_term(seen.cls).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_looks_have_channels_of_their_own_in_addresses():

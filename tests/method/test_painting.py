@@ -366,7 +366,7 @@ def test_another_precision_has_its_own_features_but_the_same_ground(vit):
 @torch.no_grad()
 def test_a_small_painting_is_delivered_at_the_photograph_s_size_with_its_grain(vit):
     transfer = stirred(make(vit, tiny.settings(painted=32, steps=1)))
-    transfer.learner.average = [w.clone() for w in transfer.learner.network.parameters()]
+    transfer.learner.average = [w.clone() for w in transfer.learner.weights.values()]
     with torch.enable_grad():
         list(transfer.steps())
     photograph = STRUCTURE[None]
