@@ -132,7 +132,8 @@ class Painting(Method):
         if self.corrections is not None:
             smaller = self.corrections(smaller)
         painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
-        return resampled(painted, size, "bilinear")[..., :height, :width]
+        # What bilinear enlarging blurs would be painted too sharp, and is delivered without it.
+        return resampled(painted, size, "bicubic")[..., :height, :width]
 
     def _seen(self, output: Tensor, look: Look) -> dict[str, Float[Tensor, ""]]:
         """The terms on the output, of which the transformer sees a look."""
