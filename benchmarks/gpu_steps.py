@@ -69,8 +69,7 @@ def compiled(scale: Scale) -> Iterator[Found]:
             transfer = Transfer(*noise(settings), settings, vit, scale.device)
             synchronise(transfer.device)
             preparation = time.perf_counter() - begun
-            steps = load_steps(preset)
-            run = _run(scale, transfer, steps)
+            run = _run(scale, transfer, transfer.settings.step_count)
             name = f"{preset}_{'compiled' if on else 'plain'}"
             yield {name: {"first_picture_seconds": preparation, **run}}
 
@@ -128,13 +127,6 @@ def noise(settings: Settings) -> Pair:
     random = torch.Generator().manual_seed(0)
     first, second = (torch.rand(3, 24, 32, generator=random) for _ in range(2))
     return resize_short_side(first, settings.size), resize_short_side(second, settings.size)
-
-
-def load_steps(preset: str) -> int:
-    """Steps of a whole run of a preset."""
-    from splice.running.presets import load_preset
-
-    return load_preset(preset).step_count
 
 
 def _run(scale: Scale, transfer: Transfer, whole: int) -> Found:

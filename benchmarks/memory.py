@@ -95,7 +95,8 @@ def measure(options: Options, size: int) -> dict[str, float]:
             begun = clock()
             float(next(steps).losses["total"])  # waits for the device
             seconds.append(clock() - begun)
-        step += statistics.median(seconds[2:] or seconds) * len(kind.steps) / settings.step_count
+        share = len(kind.steps) / transfer.settings.step_count
+        step += statistics.median(seconds[2:] or seconds) * share
     begun = clock()
     height, width = transfer.output().cpu().shape[1:]
     picture = clock() - begun

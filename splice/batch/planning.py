@@ -41,6 +41,14 @@ class Task:
     structure_mask: Path | None = None
     appearance_mask: Path | None = None
 
+    @property
+    def step_count(self) -> int:
+        """Steps of its run; those of a square picture where its own cannot be read."""
+        try:
+            return self.files().settled(self.settings).step_count
+        except InputError:
+            return self.settings.step_count
+
     def files(self) -> Files:
         """The files of its run."""
         masks = self.structure_mask, self.appearance_mask

@@ -129,7 +129,7 @@ def _run(plan: BatchPlan, problems: tuple[str, ...], values: Namespace) -> int:
             provenances = fetch_backbones(plan.tasks, told.fetching)
         finally:
             told.close()
-        steps = {task.name: task.settings.step_count for task in plan.tasks}
+        steps = {task.name: task.step_count for task in plan.tasks}
         watched = batch_progress(values.quiet, steps, sys.stderr)
         try:
             with deferred() as status:

@@ -117,7 +117,7 @@ def _run(values: Namespace, settings: Settings, told: Silent) -> None:
         show("")
         show(operators(transfers[0], values.operators))
     if values.json is not None:
-        _save(values.json, found, settings)
+        _save(values.json, found, transfers[0].settings)
 
 
 def _pictures(files: list[Path], settings: Settings) -> tuple[Tensor, Tensor]:

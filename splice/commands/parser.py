@@ -127,7 +127,7 @@ _METAVARS = {
     "weights": "FILE",
     "size": "PX|auto",
     "painted": "PX",
-    "steps": "N",
+    "steps": "N|auto",
     "seed": "N",
     "device": "NAME",
     "precision": "NAME",

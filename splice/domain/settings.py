@@ -7,7 +7,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from splice.backbones.registry import DEFAULT_BACKBONE
 from splice.errors import InputError
-from splice.method.settings import Depths, Section, Weight
+from splice.method.setting_values import Depths, Weight
+from splice.method.settings import Section
 from splice.running.setting_list import nearest
 
 ConditionName = Literal["cls", "parts", "text"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from splice.pictures.resampling import by_products
 
 CELL = 16
-"""Pixels of the painting between two corrections, along a side: too few to draw anything by them."""
+"""Pixels of the painting between two corrections, along a side: too coarse to draw with."""
 
 REACH = 20.0
 """Change of what is given, for a change of one of the weights, which all are learnt at one rate."""
@@ -28,10 +28,19 @@ class Corrections(nn.Module):
     """Maps that are added to what the generator is given; detail is multiplied instead.
 
     Attributes:
-        maps: a value for each cell and channel, in units of `REACH`.
+        maps: a value for each channel and cell, 1 × channels × down × across, in units of `REACH`.
     """
 
-    def __init__(self, channels: int, rows: int, columns: int, detail: slice) -> None:
+    _inside: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        rows: int,
+        columns: int,
+        detail: slice,
+        inside: tuple[float, float] = (1.0, 1.0),
+    ) -> None:
         """Corrects nothing yet.
 
         Args:
@@ -39,9 +48,16 @@ class Corrections(nn.Module):
             rows: of the painting, in pixels.
             columns: likewise.
             detail: which channels are detail.
+            inside: shares of rows and columns, from the upper left, that are corrected.
         """
         super().__init__()
-        self.maps = nn.Parameter(torch.zeros(1, channels, -(-rows // CELL), -(-columns // CELL)))
+        down, across = -(-rows // CELL), -(-columns // CELL)
+        self.maps = nn.Parameter(torch.zeros(1, channels, down, across))
+        kept = [
+            (torch.arange(cells) + 0.5 < share * cells).float()
+            for cells, share in zip((down, across), inside, strict=True)
+        ]
+        self.register_buffer("_inside", kept[0][:, None] * kept[1], persistent=False)
         self._detail = range(channels)[detail]
 
     def forward(
@@ -59,7 +75,7 @@ class Corrections(nn.Module):
         """
         size = given.shape[-2] if height is None else height, given.shape[-1]
         rows = slice(top, top + given.shape[-2])
-        changes = by_products(REACH * self.maps, size, "bilinear", rows=rows)
+        changes = by_products(REACH * self.maps * self._inside, size, "bilinear", rows=rows)
         first, last = self._detail[0], self._detail[-1] + 1
         detail = given[:, first:last] * (1 + changes[:, first:last]).clamp(0, STRONGEST)
         before, after = slice(None, first), slice(last, None)

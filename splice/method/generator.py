@@ -110,7 +110,7 @@ class UNet(nn.Module):
         multiple = 2**self.levels
         right, bottom = -width % multiple, -height % multiple
         if right or bottom:
-            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
+            x = _enlarged(x, bottom, right)
         learns = torch.is_grad_enabled() and not self.sparing
         paint = self._compiled if self._compiled is not None and learns else UNet._painted
         return paint(self, x)[..., :height, :width]
@@ -182,6 +182,16 @@ class _Doubled(torch.autograd.Function):
             2.0,
             2.0,
         )
+
+
+def _enlarged(x: Tensor, bottom: int, right: int) -> Tensor:
+    """Maps with their last row and column repeated so many times."""
+    if not (x.device.type == "cuda" and x.requires_grad):
+        return F.pad(x, (0, right, 0, bottom), mode="replicate")
+    # On the way back through padding, a GPU adds in any order.
+    x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], right)], -1)
+    x = torch.cat([x, x[..., -1:, :].expand(*x.shape[:-2], bottom, x.shape[-1])], -2)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def undoubled(

@@ -17,7 +17,8 @@ from splice.method.adam import Adam
 from splice.method.bands import paint_in_bands
 from splice.method.generator import UNet
 from splice.method.muon import Muon
-from splice.method.settings import Settings, factor_at
+from splice.method.setting_values import factor_at
+from splice.method.settings import Settings
 
 BETA2 = 0.99
 """Decay of Adam's mean of squares, as in the paper."""

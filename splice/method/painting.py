@@ -5,8 +5,8 @@ there. From these, from noise, and from plain colours (of the structure image th
 generator learns to paint the appearance image, and paints the structure image.
 The frozen transformer looks at the whole output. What it sees should have the appearance image's look:
 [CLS] tokens of several blocks, patch tokens nearest in look and meaning, their colours. And it should
-have the structure image's shapes: self-similarity of the deepest keys, outlines. No pixel of the
-appearance image is copied.
+have the structure image's shapes: self-similarity of the deepest keys, outlines. The generator learns
+from that, and so do corrections of what it is given. No pixel of the appearance image is copied.
 """
 
 from collections.abc import Mapping
@@ -78,16 +78,18 @@ class Painting(Method):
 
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the generator is given, corrected."""
-        rows = self.ground.inputs[:, :, top:bottom]
-        if self.corrections is None:
-            return rows
-        return self.corrections(rows, top, self.given_size[0])
+        return self._corrected(self.ground.inputs, top, bottom)
+
+    def _corrected(self, given: Tensor, top: int, bottom: int) -> Tensor:
+        rows = given[:, :, top:bottom]
+        return rows if self.corrections is None else self.corrections(rows, top, given.shape[-2])
 
     @cached_property
     def corrections(self) -> Corrections | None:
-        """Of what the generator is given."""
-        given = self.ground.inputs
-        return Corrections(given.shape[1], *self.given_size, DETAIL).to(given.device)
+        """Of what the structure image gives the generator; what lenders give stays as it is."""
+        given, (height, width) = self.ground.inputs, self.structure.shape[-2:]
+        inside = height / given.shape[-2], width / given.shape[-1]
+        return Corrections(given.shape[1], *self.given_size, DETAIL, inside).to(given.device)
 
     @property
     def given_size(self) -> tuple[int, int]:
@@ -97,7 +99,7 @@ class Painting(Method):
     def own_inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the structure image itself is painted from, below strength 1."""
         assert self.ground.own is not None
-        return self.ground.own[:, :, top:bottom]
+        return self._corrected(self.ground.own, top, bottom)
 
     def kind(self, step: int) -> str:
         """What a step (from 0) does, in words."""

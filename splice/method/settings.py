@@ -7,26 +7,23 @@ description is at once a key of presets, an option of the command and a row of t
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from splice.backbones.registry import DEFAULT_BACKBONE, find_backbone
-
-MIN_SIZE, MAX_SIZE = 32, 2160
-
-MOST_STEPS = 1_000_000
-
-STEPS, STEPS_SIDE = 500, 512
-"""Steps where they are `auto`, on a square picture with sides of so many pixels."""
+from splice.method.setting_values import (
+    MAX_SIZE,
+    STEPS,
+    STEPS_SIDE,
+    Bits,
+    Depths,
+    Fraction,
+    Schedule,
+    Size,
+    Steps,
+    Weight,
+)
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,40 +53,6 @@ class Section(BaseModel):
         }
         return merged({name: defaults[name] for name in values if name in defaults}, values)
 
-
-def _rising(knots: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-    progress = [knot[0] for knot in knots]
-    if progress != sorted(set(progress)):
-        raise ValueError("it should be pairs [progress, factor] in the order of rising progress")
-    return knots
-
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Factor = Annotated[float, Field(ge=0)]
-Schedule = Annotated[
-    tuple[tuple[Fraction, Factor], ...], Field(min_length=1), AfterValidator(_rising)
-]
-"""Knots (progress of the run in [0, 1], factor), joined by straight lines, constant outside."""
-
-CONSTANT: Schedule = ((0.0, 1.0),)
-
-
-def factor_at(schedule: Schedule, progress: float) -> float:
-    """The schedule's factor at a progress of the run in [0, 1]."""
-    (start, factor), *later = schedule
-    for end, next_factor in later:
-        if progress < end:
-            share = max(0.0, progress - start) / (end - start)
-            return factor + share * (next_factor - factor)
-        start, factor = end, next_factor
-    return factor
-
-
-Depths = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
-"""Blocks as fractions of a backbone's depth, 1 being the deepest."""
-
-Weight = Annotated[float, Field(ge=0)]
-"""How much a term of the objective counts; 0 leaves it out."""
 
 PAPER_TERMS = ("appearance", "structure", "identity")
 PAINTING_TERMS = (
@@ -198,37 +161,6 @@ class Optimiser(Section):
     )
 
 
-def _size(value: Any) -> Any:
-    if value == "auto":
-        return value
-    text = str(value).strip()
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", text):
-        raise ValueError(f"it should be pixels, {MIN_SIZE} to {MAX_SIZE}, or auto")
-    if not MIN_SIZE <= int(text) <= MAX_SIZE:
-        raise ValueError(f"it should be from {MIN_SIZE} to {MAX_SIZE}, or auto")
-    return int(text)
-
-
-def _depth(value: Any) -> Any:
-    if str(value).strip() not in ("8", "16"):
-        raise ValueError("it should be 8 or 16")
-    return int(value)
-
-
-def _steps(value: Any) -> Any:
-    if value == "auto":
-        return value
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value).strip()):
-        raise ValueError(f"it should be a whole number, 0 to {MOST_STEPS:,}, or auto")
-    if int(value) > MOST_STEPS:
-        raise ValueError(f"it should be at most {MOST_STEPS:,}, or auto")
-    return int(value)
-
-
-Size = Annotated[int | Literal["auto"], BeforeValidator(_size)]
-Steps = Annotated[int | Literal["auto"], BeforeValidator(_steps)]
-
-
 class Settings(Section):
     """Everything that decides what a run paints, besides the two pictures."""
 
@@ -260,15 +192,15 @@ class Settings(Section):
     )
     steps: Steps = Field(
         default="auto",
-        description=f"steps of the optimisation; 0 for tones alone; auto for {STEPS} on a square "
-        "picture and fewer on a wider one, which take about as long",
+        description=f"steps of the optimisation; 0 for tones alone; auto for {STEPS} where at most "
+        f"{STEPS_SIDE} × {STEPS_SIDE} pixels are painted, and fewer where more are",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of everything random")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 or mps")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="of the matrix products"
     )
-    depth: Annotated[Literal[8, 16], BeforeValidator(_depth)] = Field(
+    depth: Bits = Field(
         default=8, description="bits of each value in the output's file; 16 for a PNG alone"
     )
     compiled: bool = Field(
@@ -284,7 +216,7 @@ class Settings(Section):
 
     @property
     def step_count(self) -> int:
-        """The steps; where they are `auto`, those on a square picture."""
+        """The steps; where they are `auto`, the most that this can mean."""
         return STEPS if self.steps == "auto" else self.steps
 
     def settled(self, height: int, width: int) -> "Settings":
@@ -297,7 +229,8 @@ class Settings(Section):
         if self.steps != "auto":
             return self
         short, long = sorted((height, width))
-        side = min(self.painted, short, short if self.size == "auto" else self.size)
+        painted = short if self.method == "paper" else self.painted
+        side = min(painted, short, short if self.size == "auto" else self.size)
         share = min(1.0, STEPS_SIDE**2 / (side * side * long / short))
         return self.model_copy(update={"steps": max(1, round(STEPS * share))})
 

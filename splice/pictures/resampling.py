@@ -40,7 +40,7 @@ def by_products(
     antialias: bool = False,
     rows: slice = slice(None),
 ) -> Float[Tensor, "batch channels _ columns"]:
-    """The same by two products, whatever the device; all modes are separable.
+    """The same, or some rows of it, by two products on any device; all modes are separable.
 
     Args:
         images: of any values.

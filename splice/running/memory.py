@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from splice.errors import RunError
-from splice.method.settings import MAX_SIZE, MIN_SIZE, Settings
+from splice.method.setting_values import MAX_SIZE, MIN_SIZE
+from splice.method.settings import Settings
 from splice.method.sparing import (
     PIXELS_IN_ONE_PIECE,
     SPARED_PIXELS,

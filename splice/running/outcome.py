@@ -76,6 +76,8 @@ def earlier_outcome(folder: RunFolder, files: Files, settings: Settings) -> Outc
     Raises:
         InputError: the folder holds a finished run of another pair or with other settings.
     """
+    if folder.finished_record() is None:
+        return None
     wanted = files.settled(settings).model_dump(mode="json")
     record = earlier_record(folder, wanted, files.sums, recorded_sums)
     if record is None:

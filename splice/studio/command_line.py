@@ -36,9 +36,9 @@ def command_line(
         value = value_at(settings, path)
         if value != value_at(base, path):
             plain = {None: "none", True: "true", False: "false"}
-            text = (
-                plain[value] if value is None or isinstance(value, bool) else shown(settings, path)
-            )
+            as_it_is = value is None or isinstance(value, bool)
+            # The knob of the steps shows a number where they are "auto".
+            text = plain[value] if as_it_is else value if path == "steps" else shown(settings, path)
             words += [f"--{path.replace('_', '-')}", str(text)]
     for role, file in (masks or {}).items():
         words += [f"--{role}-mask", _file(file)]

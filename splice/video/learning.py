@@ -1,4 +1,7 @@
-"""What one generator learns of several key frames: of each in turn what it would learn of a picture."""
+"""What one generator learns of several key frames: of each in turn what it would learn of a picture.
+
+What it is given is not corrected, since nobody would correct what other frames give.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -32,7 +35,6 @@ class KeyFrames(Method):
         super().__init__(first, *given)
         self._paintings = [Painting(frame, *given) for frame in (first, *others)]
         for painting in self._paintings:
-            # Frames that are not key frames have nobody who corrects them.
             painting.corrections = None
         self.structure = self._paintings[0].structure
         self.appearances = self._paintings[0].appearances

@@ -28,17 +28,27 @@ def survey(source: Source, most: int) -> tuple[int, list[int]]:
     """
     small = [thumbnail(frame.image) for frame in source.frames(SMALLEST)]
     if len(small) < 2:
-        held = "one frame" if small else "no frames"
-        raise InputError(
-            f"{source.place} holds {held}, and a video needs two; 'splice transfer' paints a picture."
-        )
+        raise _too_few(source, "one frame" if small else "no frames")
     return len(small), choose_key_frames(small, most)
 
 
 def frame_size(source: Source) -> tuple[int, int]:
-    """Rows and columns of the first frame."""
-    height, width = next(iter(source.read())).image.shape[1:]
+    """Rows and columns of the first frame.
+
+    Raises:
+        InputError: it cannot be read, or there is none.
+    """
+    first = next(iter(source.read()), None)
+    if first is None:
+        raise _too_few(source, "no frames")
+    height, width = first.image.shape[1:]
     return height, width
+
+
+def _too_few(source: Source, held: str) -> InputError:
+    return InputError(
+        f"{source.place} holds {held}, and a video needs two; 'splice transfer' paints a picture."
+    )
 
 
 def fitting_size(source: Source, settings: Settings, device: torch.device) -> int:

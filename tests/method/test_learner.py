@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from splice.method.learner import Learner, batched
-from splice.method.settings import PAINTING_TERMS, PAPER_TERMS, factor_at
+from splice.method.setting_values import factor_at
+from splice.method.settings import PAINTING_TERMS, PAPER_TERMS
 
 CPU = torch.device("cpu")
 INPUT = tiny.picture(32, 32, 1)[None]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splice.method import objective
 from splice.method.objective import Nearest
-from splice.method.settings import factor_at
+from splice.method.setting_values import factor_at
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

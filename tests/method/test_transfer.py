@@ -82,12 +82,12 @@ def test_the_picture_is_the_average_s_and_changes_nothing(vit, settings):
             torch.equal(after[name], value) if isinstance(value, Tensor) else after[name] == value
         )
     network = transfer.learner.network
-    given = STRUCTURE[None] if settings is tiny.paper else transfer.method.ground.inputs
+    rows, weights = STRUCTURE.shape[-2], transfer.learner.weights.values()
     with torch.no_grad():
-        live = network(given)[0]
-        for weight, average in zip(network.parameters(), transfer.learner.average, strict=True):
+        live = network(transfer.method.inputs(0, rows))[0]
+        for weight, average in zip(weights, transfer.learner.average, strict=True):
             weight.copy_(average)
-        expected = network(given)[0]
+        expected = network(transfer.method.inputs(0, rows))[0]
     torch.testing.assert_close(picture, expected)
     assert (picture - live).abs().max() > 1e-4
 

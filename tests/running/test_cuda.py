@@ -90,7 +90,7 @@ def test_a_step_is_the_cpus(exact, settings, step):
         transfer.step = step
         losses = transfer.losses()
         losses["total"].backward()
-        weights = transfer.learner.network.parameters()
+        weights = transfer.learner.weights.values()
         gradients.append(torch.cat([w.grad.flatten().cpu() for w in weights if w.grad is not None]))
         terms.append({name: float(value.detach()) for name, value in losses.items()})
     assert terms[1] == pytest.approx(terms[0], rel=CLOSE, abs=1e-6)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splice.errors import RunError
-from splice.method.settings import MAX_SIZE, MIN_SIZE, Settings
+from splice.method.setting_values import MAX_SIZE, MIN_SIZE
+from splice.method.settings import Settings
 from splice.running import memory
 from splice.running.outputs import RunFolder
 from splice.running.run import Run

@@ -273,6 +273,7 @@ def _one_sentence(message: str, words: list[str]) -> None:
         ({"painted": 1024}, (768, 768), 222),  # no larger than it is
         ({"steps": 7}, (512, 768), 7),
         ({"steps": 0}, (512, 768), 0),
+        ({"steps": 9.0}, (512, 768), 9),
     ],
 )
 def test_auto_steps_are_fewer_where_more_is_painted(changes, size, steps):

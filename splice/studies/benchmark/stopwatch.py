@@ -74,7 +74,7 @@ def timed_parts(transfer: Transfer) -> Iterator[Stopwatch]:
 
     A step's backward pass runs the terms, the ViT, the resizing (counted with the terms) and the
     generator in turn; where a step has several pairs of views, the terms of all pairs but the last
-    are counted with the generator that ran before them.
+    are counted with the generator that ran before them, as corrections of its input are.
     """
     watch = Stopwatch(transfer.device)
     network, vit = transfer.learner.network, transfer.method.vit
@@ -132,10 +132,17 @@ def timed_parts(transfer: Transfer) -> Iterator[Stopwatch]:
 
 @dataclass(frozen=True)
 class Call:
-    """One pass that a step sent through a network: the shape of its input, and what was wanted."""
+    """One pass that a step sent through a network.
+
+    Attributes:
+        shape: of its input.
+        wanted: of the transformer.
+        corrected: whether the input itself was learnt from, as where it is corrected.
+    """
 
     shape: tuple[int, ...]
     wanted: dict[str, Any] = field(default_factory=dict)
+    corrected: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,8 @@ def recorded_calls(transfer: Transfer) -> Iterator[Calls]:
 
     def network(module: Any, inputs: tuple[Tensor, ...]) -> None:
         if torch.is_grad_enabled():
-            calls.generator.append(Call(tuple(inputs[0].shape)))
+            shape = tuple(inputs[0].shape)
+            calls.generator.append(Call(shape, corrected=inputs[0].requires_grad))
 
     def vit(module: Any, inputs: tuple[Tensor, ...], named: dict[str, Any]) -> None:
         if _learns(inputs[0]):

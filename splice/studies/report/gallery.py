@@ -95,6 +95,8 @@ def _usual_settings(entries: Sequence[RunEntry]) -> dict[str, Any]:
 def _unlike_default(settings: Mapping[str, Any]) -> set[str]:
     """The settings that differ from the defaults."""
     defaults = flat(Settings().model_dump(mode="json"))
+    # A run says how many steps "auto" was, which goes by the picture.
+    defaults["steps"] = settings.get("steps") if defaults["steps"] == "auto" else defaults["steps"]
     return {name for name, value in settings.items() if defaults.get(name) != value}
 
 
