@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from splice.errors import InputError
-from splice.method.settings import (
-    MAX_SIZE,
-    PAINTING_TERMS,
-    PAPER_TERMS,
-    Settings,
-    factor_at,
-    merged,
-)
+from splice.method.setting_values import MAX_SIZE, factor_at
+from splice.method.settings import PAINTING_TERMS, PAPER_TERMS, Settings, merged
 from splice.running.presets import load_preset, preset_folder, preset_names
 from splice.running.setting_list import find_setting, settings_list, yaml_text
 
