@@ -18,6 +18,7 @@ MODULES = (
     "painting",
     "protocol",
     "semantics",
+    "setting_values",
     "settings",
     "slopes",
     "sparing",

@@ -17,7 +17,7 @@ from splice.pictures.resampling import by_products
 CELL = 16
 """Pixels of the painting between two corrections, along a side: too coarse to draw with."""
 
-REACH = 20.0
+REACH = 6.0
 """Change of what is given, for a change of one of the weights, which all are learnt at one rate."""
 
 STRONGEST = 1.5

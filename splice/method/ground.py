@@ -27,12 +27,6 @@ OUTLINE_RADIUS = 3
 DETAIL_RADII, FAINT = (1.5, 4, 10, 24), 4e-3
 """Of the windows of detail, in such pixels, and variance of what counts as faint."""
 
-FADED, FADED_RADIUS = 0.8, 4
-"""By how much of itself detail fades at outlines of meaning, and radius of these, in such pixels.
-
-What is detail there is often light that will turn: a dark ear before a bright wall.
-"""
-
 COLOURS = 3
 """Channels of the colours that the generator starts from, the last that it is given."""
 
@@ -130,7 +124,7 @@ def detail_at(
     address: Float[Tensor, "1 channels height width"],
     lenders: int,
 ) -> Float[Tensor, "1 radii height width"]:
-    """The detail of a picture, in [0, 1], whose pixels have these addresses; less at outlines.
+    """The detail of a picture, in [0, 1], whose pixels have these addresses.
 
     Args:
         image: in [0, 1].
@@ -138,9 +132,7 @@ def detail_at(
         lenders: how many pictures have channels of their own in it.
     """
     radii = [scaled(radius, image) for radius in DETAIL_RADII]
-    address = laid_together(address, lenders)
-    outlines = objective.outlines_of(address[:, :OUTLINE_CODES], scaled(FADED_RADIUS, image))
-    return detail_of(image, radii, FAINT, address) * (1 - FADED * outlines)
+    return detail_of(image, radii, FAINT, laid_together(address, lenders))
 
 
 def _given(

@@ -60,7 +60,7 @@ def write_gallery(
     scored = scored or Scored.of_runs(entries)
     usual = _usual_settings(entries)
     cards = make_cards(entries, store, others, scored, usual, path.parent, longest, progress)
-    unlike = _unlike_default(usual)
+    unlike = _unlike_default(usual, entries)
     states = [entry.state for entry in entries]
     write_page(
         path,
@@ -92,11 +92,13 @@ def _usual_settings(entries: Sequence[RunEntry]) -> dict[str, Any]:
     return usual
 
 
-def _unlike_default(settings: Mapping[str, Any]) -> set[str]:
+def _unlike_default(settings: Mapping[str, Any], entries: Sequence[RunEntry]) -> set[str]:
     """The settings that differ from the defaults."""
     defaults = flat(Settings().model_dump(mode="json"))
     # A run says how many steps "auto" was, which goes by the picture.
-    defaults["steps"] = settings.get("steps") if defaults["steps"] == "auto" else defaults["steps"]
+    sizes = [entry.get("structure", "size") for entry in entries]
+    meant = {Settings().settled(*size).steps for size in sizes if size}
+    defaults["steps"] = settings.get("steps") if settings.get("steps") in meant else "auto"
     return {name for name, value in settings.items() if defaults.get(name) != value}
 
 
