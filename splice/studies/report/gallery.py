@@ -97,9 +97,15 @@ def _unlike_default(settings: Mapping[str, Any], entries: Sequence[RunEntry]) ->
     defaults = flat(Settings().model_dump(mode="json"))
     # A run says how many steps "auto" was, which goes by the picture.
     sizes = [entry.get("structure", "size") for entry in entries]
-    meant = {Settings().settled(*size).steps for size in sizes if size}
+    meant = {Settings().settled(*size).steps for size in sizes if _is_size(size)}
     defaults["steps"] = settings.get("steps") if settings.get("steps") in meant else "auto"
     return {name for name, value in settings.items() if defaults.get(name) != value}
+
+
+def _is_size(found: Any) -> bool:
+    """Whether a record, which anybody may have changed, has a size of a picture there."""
+    sides = found if isinstance(found, list) and len(found) == 2 else [0]
+    return all(isinstance(side, int) and side > 0 for side in sides)
 
 
 def _facts(entries: Sequence[RunEntry]) -> list[tuple[str, str]]:
