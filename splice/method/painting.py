@@ -131,8 +131,7 @@ class Painting(Method):
         shrunk = [max(1, round(share * side)) for side in size]
         # A filter against aliasing would take a third of a step on a CPU, and nobody sees it here.
         smaller = F.interpolate(inputs, size=shrunk, mode="bilinear")
-        if self.corrections is not None:
-            smaller = self.corrections(smaller)
+        smaller = self._corrected(smaller, 0, shrunk[0])
         painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
         # What bilinear enlarging blurs would be painted too sharp, and is delivered without it.
         return resampled(painted, size, "bicubic")[..., :height, :width]

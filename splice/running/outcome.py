@@ -38,7 +38,7 @@ class Outcome:
 
 def earlier_record(
     folder: RunFolder,
-    settings: Mapping[str, Any],
+    settings: Callable[[], Mapping[str, Any]],
     inputs: Callable[[], Mapping[str, str]],
     recorded: Callable[[Mapping[str, Any]], Mapping[str, str]],
 ) -> dict[str, Any] | None:
@@ -46,7 +46,7 @@ def earlier_record(
 
     Args:
         folder: of the run.
-        settings: of the run that is wanted: JSON-able values by section.
+        settings: gives those of the run that is wanted: JSON-able values by section.
         inputs: gives the sha256 of each of its inputs, by what it is.
         recorded: gives the same of a record.
 
@@ -61,8 +61,9 @@ def earlier_record(
         old_inputs = recorded(record)
     except (KeyError, TypeError, AttributeError):
         return None
-    checkpoints.refuse_differences(old, settings, old_inputs, inputs(), folder.path)
-    if settings["steps"] != steps:
+    wanted = settings()
+    checkpoints.refuse_differences(old, wanted, old_inputs, inputs(), folder.path)
+    if wanted["steps"] != steps:
         raise InputError(
             f"the run in {folder.path} is finished after {steps} steps, and finished runs keep no "
             "checkpoint to go on from; name another folder for a longer one."
@@ -76,9 +77,10 @@ def earlier_outcome(folder: RunFolder, files: Files, settings: Settings) -> Outc
     Raises:
         InputError: the folder holds a finished run of another pair or with other settings.
     """
-    if folder.finished_record() is None:
-        return None
-    wanted = files.settled(settings).model_dump(mode="json")
+
+    def wanted() -> dict[str, Any]:
+        return files.settled(settings).model_dump(mode="json")
+
     record = earlier_record(folder, wanted, files.sums, recorded_sums)
     if record is None:
         return None

@@ -36,9 +36,12 @@ def command_line(
         value = value_at(settings, path)
         if value != value_at(base, path):
             plain = {None: "none", True: "true", False: "false"}
-            as_it_is = value is None or isinstance(value, bool)
-            # The knob of the steps shows a number where they are "auto".
-            text = plain[value] if as_it_is else value if path == "steps" else shown(settings, path)
+            if value is None or isinstance(value, bool):
+                text = plain[value]
+            elif value == "auto":  # where the knob of the steps shows a number
+                text = value
+            else:
+                text = shown(settings, path)
             words += [f"--{path.replace('_', '-')}", str(text)]
     for role, file in (masks or {}).items():
         words += [f"--{role}-mask", _file(file)]

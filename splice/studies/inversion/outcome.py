@@ -29,7 +29,7 @@ def earlier_outcome(
     """
     record = earlier_record(
         folder,
-        settings.model_dump(mode="json"),
+        lambda: settings.model_dump(mode="json"),
         lambda: sums_of(files),
         lambda old: {f"picture {i}": each["sha256"] for i, each in enumerate(old["pictures"], 1)},
     )

@@ -98,14 +98,16 @@ def _unlike_default(settings: Mapping[str, Any], entries: Sequence[RunEntry]) ->
     # A run says how many steps "auto" was, which goes by the picture.
     sizes = [entry.get("structure", "size") for entry in entries]
     meant = {Settings().settled(*size).steps for size in sizes if _is_size(size)}
-    defaults["steps"] = settings.get("steps") if settings.get("steps") in meant else "auto"
+    if settings.get("steps") in meant:
+        defaults["steps"] = settings["steps"]
     return {name for name, value in settings.items() if defaults.get(name) != value}
 
 
 def _is_size(found: Any) -> bool:
     """Whether a record, which anybody may have changed, has a size of a picture there."""
-    sides = found if isinstance(found, list) and len(found) == 2 else [0]
-    return all(isinstance(side, int) and side > 0 for side in sides)
+    if not isinstance(found, list) or len(found) != 2:
+        return False
+    return all(isinstance(side, int) and side > 0 for side in found)
 
 
 def _facts(entries: Sequence[RunEntry]) -> list[tuple[str, str]]:
