@@ -87,8 +87,10 @@ class Browser:
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         address = page if isinstance(page, str) else page.resolve().as_uri()
+        # The page before may still answer for a moment, and may be of the same address.
+        self.run("window.isLeft = true")
         self.call("Page.navigate", url=address)
-        self.until("document.readyState === 'complete'")
+        self.until("!window.isLeft && document.readyState === 'complete'")
 
     def resize(self, width: int, height: int) -> None:
         mobile = width < 600

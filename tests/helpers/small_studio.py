@@ -8,12 +8,13 @@ from splice.running.presets import load_preset
 
 STEPS = 16
 
-# Of pictures of 64 pixels; as many as the default takes would be seconds for each run.
-gamut.SAMPLES = 24
+SAMPLES = 24
+"""Of pictures of 64 pixels; as many as the default takes would be seconds for each run."""
 
 
 def presets(small: SmallRun) -> dict[str, Settings]:
     """`default` and `quick` on a tiny transformer, as a command line of such options has them."""
+    gamut.SAMPLES = SAMPLES
     changes = dict(option.removeprefix("--").split("=", 1) for option in small.options)
     named = {name.replace("-", "_"): value for name, value in changes.items()}
     return {
