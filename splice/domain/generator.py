@@ -17,6 +17,10 @@ from splice.method.generator import InstanceNorm, MirrorBorder, parameter_count
 CHANNELS = (32, 64, 128, 128, 128)
 """Widths of the levels, outermost first, from which those of a budget are scaled."""
 
+WITHIN = 0.02
+"""A structure picture's distance from black and white at which painting starts: beyond, no step
+would be large enough."""
+
 KEPT = 128
 """Numbers that the condition is brought to before it enters the levels."""
 
@@ -28,8 +32,8 @@ class DomainGenerator(nn.Module):
     and adds another 3×3 one, and a 1×1 convolution of the level's input is its skip. A level of the
     decoder doubles the size, joins the skip and convolves, giving h, and then adds what the condition
     makes of it, h + conv(LeakyReLU(layer(h, c))), as in the residual blocks of DF-GAN and SSA-GAN. So
-    the shapes get through even where a layer closes its mask. A 1×1 convolution and a sigmoid
-    make colours.
+    the shapes get through even where a layer closes its mask. A 1×1 convolution makes changes of the
+    picture's logits, as in the default method: sigmoid(logit(s) + changes).
 
     One linear map, which all levels share, brings sentence and words to `KEPT` numbers first: else the
     layers with the most maps of the condition would spend the whole budget on its width.
@@ -50,7 +54,7 @@ class DomainGenerator(nn.Module):
         skip: int = 8,
         generator: torch.Generator,
     ) -> None:
-        """Builds the network with random weights; it starts from grey.
+        """Builds the network with random weights; what it paints first is the structure picture.
 
         Args:
             layer: name of the conditioning layer, see `splice.domain.conditioning.registry`.
@@ -94,8 +98,8 @@ class DomainGenerator(nn.Module):
         border, and the result is cut.
         """
         height, width = structure.shape[-2:]
-        maps = self._decoded(structure, condition)[-1][1]
-        return torch.sigmoid(self.colours(maps))[..., :height, :width]
+        changes = self.colours(self._decoded(structure, condition)[-1][1])
+        return torch.sigmoid(torch.logit(structure, WITHIN) + changes[..., :height, :width])
 
     def masks(
         self, structure: Float[Tensor, "batch 3 height width"], condition: Condition

@@ -15,7 +15,7 @@ WIDTH, CHANNELS = 10, (4, 6, 8)
 
 
 def made(layer: str = "film", seed: int = 0, channels: tuple[int, ...] = CHANNELS):
-    """A generator that no longer starts from grey."""
+    """A generator that no longer starts from the structure picture."""
     network = DomainGenerator(
         layer, WIDTH, channels=channels, rank=5, skip=3, generator=tiny.generator(seed)
     )
@@ -62,7 +62,9 @@ def test_the_network_is_what_its_description_says():
         shift = (c @ film.shift.weight.T + film.shift.bias)[:, :, None, None]
         told_of = scale * h + shift
         h = h + convolution(after[1], torch.where(told_of > 0, told_of, 0.2 * told_of))
-    wanted = 1 / (1 + (-convolution(network.colours, h)).exp())
+    start = x.clamp(0.02, 0.98)
+    changes = convolution(network.colours, h) + (start / (1 - start)).log()
+    wanted = 1 / (1 + (-changes).exp())
     torch.testing.assert_close(network(x, condition), wanted, atol=1e-10, rtol=0)
 
 
@@ -136,10 +138,11 @@ def test_products_in_bfloat16_paint_nearly_the_same(name):
 
 
 @torch.no_grad()
-def test_it_starts_from_grey():
+def test_it_starts_from_the_structure_picture():
     network = DomainGenerator("film", WIDTH, channels=CHANNELS, generator=tiny.generator())
-    output = network(tiny.picture(16, 16)[None], told())
-    torch.testing.assert_close(output, torch.full_like(output, 0.5))
+    picture = tiny.picture(16, 13)[None]
+    picture[..., :4] = torch.tensor([0.0, 0.01, 0.99, 1.0])
+    torch.testing.assert_close(network(picture, told()), picture.clamp(0.02, 0.98))
 
 
 def test_the_same_seed_gives_the_same_network():
