@@ -12,14 +12,10 @@ from splice.domain.conditioning.registry import make_conditioning
 from splice.domain.conditioning.spatial import Spatial
 from splice.domain.conditioning.starting import draw
 from splice.errors import InputError
-from splice.method.generator import InstanceNorm, MirrorBorder, parameter_count
+from splice.method.generator import PALEST, InstanceNorm, MirrorBorder, parameter_count
 
 CHANNELS = (32, 64, 128, 128, 128)
 """Widths of the levels, outermost first, from which those of a budget are scaled."""
-
-WITHIN = 0.02
-"""A structure picture's distance from black and white at which painting starts: beyond, no step
-would be large enough."""
 
 KEPT = 128
 """Numbers that the condition is brought to before it enters the levels."""
@@ -99,7 +95,7 @@ class DomainGenerator(nn.Module):
         """
         height, width = structure.shape[-2:]
         changes = self.colours(self._decoded(structure, condition)[-1][1])
-        return torch.sigmoid(torch.logit(structure, WITHIN) + changes[..., :height, :width])
+        return torch.sigmoid(torch.logit(structure, PALEST) + changes[..., :height, :width])
 
     def masks(
         self, structure: Float[Tensor, "batch 3 height width"], condition: Condition

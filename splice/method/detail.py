@@ -12,12 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from splice.method.generator import PALEST
 from splice.method.objective import brightness
 from splice.pictures.bilateral import bilateral_upsampling
 from splice.pictures.guided_filter import window_functions, window_mean
-
-PALEST = 0.02
-"""How near to black and white colours come: the logits of these two are not finite."""
 
 GUIDES = 3
 """Channels of addresses that tell what is usual."""

@@ -17,6 +17,9 @@ from splice.backbones.compiling import compiled
 
 PAPER_CHANNELS = (16, 32, 64, 128, 128)
 
+PALEST = 0.02
+"""How near to black and white the colours come that painting starts from: their logits are finite."""
+
 
 class UNet(nn.Module):
     """Encoder, decoder and thin skips; pictures of any size in, pictures of the same size out.

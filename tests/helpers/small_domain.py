@@ -95,7 +95,7 @@ def model(
         neighbours(len(store)),
         torch.device("cpu"),
     )
-    # The network starts from grey whatever it is told; here it is to depend on everything.
+    # The network starts from the picture whatever it is told; here it is to depend on everything.
     random = tiny.generator(7)
     with torch.no_grad():
         weight = made.network.colours.weight

@@ -11,10 +11,11 @@ STEPS = 16
 SAMPLES = 24
 """Of pictures of 64 pixels; as many as the default takes would be seconds for each run."""
 
+gamut.SAMPLES = SAMPLES
+
 
 def presets(small: SmallRun) -> dict[str, Settings]:
     """`default` and `quick` on a tiny transformer, as a command line of such options has them."""
-    gamut.SAMPLES = SAMPLES
     changes = dict(option.removeprefix("--").split("=", 1) for option in small.options)
     named = {name.replace("-", "_"): value for name, value in changes.items()}
     return {
