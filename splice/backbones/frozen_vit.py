@@ -17,11 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from splice.backbones.blocks import FoldedBlock, PlainBlock, Projections
 from splice.backbones.compiling import compiled
 from splice.backbones.features import Features, together
-from splice.backbones.patch_grid import (
-    PatchEmbedding,
-    resampled_positions,
-    resize_to_patches,
-)
+from splice.backbones.patch_grid import PatchEmbedding, resampled_positions, resize_to_patches
 from splice.backbones.registry import Backbone, find_backbone
 from splice.backbones.weights import Provenance, load_vit
 from splice.errors import InputError

@@ -12,7 +12,8 @@ from splice.domain.conditioning.registry import make_conditioning
 from splice.domain.conditioning.spatial import Spatial
 from splice.domain.conditioning.starting import draw
 from splice.errors import InputError
-from splice.method.generator import PALEST, InstanceNorm, MirrorBorder, parameter_count
+from splice.method.generator import PALEST, parameter_count
+from splice.method.layers import InstanceNorm, MirrorBorder
 
 CHANNELS = (32, 64, 128, 128, 128)
 """Widths of the levels, outermost first, from which those of a budget are scaled."""

@@ -2,7 +2,7 @@
 
 In come two pictures in [0, 1], settings and a frozen transformer. Out comes, step by step, the first
 picture in the look of the second. In reading order: `semantics`, `correspondence`, `tones`,
-`addresses`, `detail`, `lesson`, `generator`, `looks`, `objective`, `painting`.
+`addresses`, `detail`, `lesson`, `layers`, `generator`, `looks`, `objective`, `painting`.
 """
 
 MODULES = (
@@ -12,6 +12,7 @@ MODULES = (
     "failures",
     "generator",
     "ground",
+    "layers",
     "lesson",
     "noise",
     "objective",

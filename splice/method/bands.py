@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from splice.method.generator import InstanceNorm, UNet
+from splice.method.generator import UNet
+from splice.method.layers import InstanceNorm
 
 BAND_PIXELS = 2**18
 """About how many pixels of a map are worked on at once."""

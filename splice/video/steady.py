@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from splice.method.generator import InstanceNorm, UNet
+from splice.method.generator import UNet
+from splice.method.layers import InstanceNorm
 
 
 class SteadyNorm(nn.Module):

@@ -5,7 +5,8 @@ import torch
 
 from splice.method import bands
 from splice.method.bands import paint_in_bands
-from splice.method.generator import InstanceNorm, UNet
+from splice.method.generator import UNet
+from splice.method.layers import InstanceNorm
 
 pytestmark = pytest.mark.robustness
 

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splice.method.generator import InstanceNorm, MirrorBorder, UNet, parameter_count, undoubled
+from splice.method.generator import UNet, parameter_count
+from splice.method.layers import InstanceNorm, MirrorBorder, undoubled
 
 
 class PaperNetwork(nn.Module):

@@ -3,7 +3,8 @@
 import torch
 from tiny import generator
 
-from splice.method.generator import InstanceNorm, UNet
+from splice.method.generator import UNet
+from splice.method.layers import InstanceNorm
 from splice.video.steady import SteadyNetwork, SteadyNorm
 
 

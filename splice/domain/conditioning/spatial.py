@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from splice.domain.condition import Condition
 from splice.domain.conditioning.places import everywhere, normalised
 from splice.domain.conditioning.starting import Perceptron, draw
-from splice.method.generator import MirrorBorder
+from splice.method.layers import MirrorBorder
 
 MASK_CHANNELS = 100
 """Maps inside the mask predictor, at most; there are no more than it is given."""

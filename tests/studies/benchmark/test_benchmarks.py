@@ -19,7 +19,8 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.commands.cli import main
 from splice.errors import InputError
 from splice.method import objective, painting
-from splice.method.generator import InstanceNorm, UNet
+from splice.method.generator import UNet
+from splice.method.layers import InstanceNorm
 from splice.method.transfer import Transfer
 from splice.running.presets import load_preset
 from splice.studies.benchmark import stopwatch as watches
