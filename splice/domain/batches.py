@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from splice.domain.disguise import disguised
 from splice.domain.neighbours import Neighbours
 from splice.domain.store import PictureStore
 
@@ -31,6 +32,7 @@ class Pairs:
             `same` is true, other pictures else.
         other_captions: of those, other ones where there are several.
         same: whether the second condition is of the same picture.
+        disguised: the views of appearance images as `splice.domain.disguise` changes them.
     """
 
     structure: Float[Tensor, "batch 3 side side"]
@@ -39,6 +41,7 @@ class Pairs:
     others: Float[Tensor, "batch 3 side side"]
     other_captions: tuple[str, ...]
     same: Bool[Tensor, " batch"]
+    disguised: Float[Tensor, "batch 3 side side"]
 
 
 def generator_of(seed: int, use: int, step: int, place: int) -> torch.Generator:
@@ -74,8 +77,10 @@ def draw_pairs(
         second = other if same else _another(neighbours, other, random)
         captions = _two(store.pictures[other].captions, random)
         again = captions[1] if same else _two(store.pictures[second].captions, random)[0]
-        rows.append((*views, captions[0], store.view(second, random), again, same))
-    structure, appearance, said, others, said_again, same = zip(*rows, strict=True)
+        further = store.view(second, random)
+        lesson = disguised(views[1], random)
+        rows.append((*views, captions[0], further, again, same, lesson))
+    structure, appearance, said, others, said_again, same, lessons = zip(*rows, strict=True)
     captioned = all(text is not None for text in (*said, *said_again))
     return Pairs(
         torch.stack(structure),
@@ -84,6 +89,7 @@ def draw_pairs(
         torch.stack(others),
         said_again if captioned else (),
         torch.tensor(same),
+        torch.stack(lessons),
     )
 
 

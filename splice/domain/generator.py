@@ -29,8 +29,9 @@ class DomainGenerator(nn.Module):
     and adds another 3×3 one, and a 1×1 convolution of the level's input is its skip. A level of the
     decoder doubles the size, joins the skip and convolves, giving h, and then adds what the condition
     makes of it, h + conv(LeakyReLU(layer(h, c))), as in the residual blocks of DF-GAN and SSA-GAN. So
-    the shapes get through even where a layer closes its mask. A 1×1 convolution makes changes of the
-    picture's logits, as in the default method: sigmoid(logit(s) + changes).
+    the shapes get through even where a layer closes its mask. A 1×1 convolution makes gains g and
+    offsets b of the picture's logits: sigmoid((1 + g) logit(s) + b). At g = -1 colours are the
+    condition's alone. With offsets alone they cannot be: the norms hide what colour s has.
 
     One linear map, which all levels share, brings sentence and words to `KEPT` numbers first: else the
     layers with the most maps of the condition would spend the whole budget on its width.
@@ -78,7 +79,7 @@ class DomainGenerator(nn.Module):
             self.joints.append(_convolved(below + skip, each, 3))
             below = each
         self.after = nn.ModuleList(_bordered(each, each) for each in reversed(channels))
-        self.colours = nn.Conv2d(below, 3, 1)
+        self.colours = nn.Conv2d(below, 6, 1)
         draw(self, generator)
         nn.init.zeros_(self.colours.weight)
         self.conditionings = nn.ModuleList(
@@ -95,8 +96,9 @@ class DomainGenerator(nn.Module):
         border, and the result is cut.
         """
         height, width = structure.shape[-2:]
-        changes = self.colours(self._decoded(structure, condition)[-1][1])
-        return torch.sigmoid(torch.logit(structure, PALEST) + changes[..., :height, :width])
+        changes = self.colours(self._decoded(structure, condition)[-1][1])[..., :height, :width]
+        gains, offsets = changes.chunk(2, 1)
+        return torch.sigmoid((1 + gains) * torch.logit(structure, PALEST) + offsets)
 
     def masks(
         self, structure: Float[Tensor, "batch 3 height width"], condition: Condition

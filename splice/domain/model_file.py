@@ -28,7 +28,7 @@ from splice.pictures.atomic import write_atomically
 MODEL = "model.safetensors"
 """In the folder of a training, the model."""
 
-_FORMAT = 2
+_FORMAT = 3
 _ENTRY = "splice_domain_model"
 _NETWORK, _READER, _STANDARD = "network/", "reader/", "standard/"
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -112,7 +113,7 @@ def paper_terms(
 
     Args:
         output: o, structure images painted under their condition.
-        itself: G(t), appearance images painted under the condition that they give themselves.
+        itself: G(t), appearance images in disguise, painted under their own condition.
         structure: s.
         appearance: t.
         usual: in the domain.
@@ -131,11 +132,19 @@ def pixel_term(
     itself: Float[Tensor, "batch 3 height width"],
     appearance: Float[Tensor, "batch 3 height width"],
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of an appearance image and of what it is painted as, as itself.
+    """Mean absolute difference of an appearance image and of what its disguise is painted as.
 
-    The default method's identity. Keys say little about colours, and this says them plainly.
+    The default method's identity. Keys say little about colours, and this says them plainly. It is
+    the mean over the picture at its own size and at a half, a quarter and an eighth of it: where a
+    stripe should begin nobody can know, but how much of a place is white.
+
+    Args:
+        itself: what was painted.
+        appearance: as it is.
     """
-    return (itself - appearance).abs().mean()
+    apart = itself - appearance
+    sizes = [apart, *(F.avg_pool2d(apart, 2**level) for level in (1, 2, 3))]
+    return torch.stack([each.abs().mean() for each in sizes]).mean()
 
 
 def weighted(

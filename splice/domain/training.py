@@ -164,7 +164,7 @@ class DomainTraining:
             seen = self._see(torch.cat([pairs.structure, pairs.appearance]))
         structure, appearance = seen[:count], seen[count:]
         condition = self._condition(pairs.appearance, pairs.captions)
-        images = [pairs.structure, pairs.appearance]
+        images = [pairs.structure, pairs.disguised]
         conditions = [condition, condition]
         contrasted = self._weights["contrast"] > 0
         if contrasted:
@@ -231,6 +231,7 @@ class DomainTraining:
             drawn.others.to(self.device),
             drawn.other_captions,
             drawn.same.to(self.device),
+            drawn.disguised.to(self.device),
         )
 
     def _see(self, images: Float[Tensor, "batch 3 height width"]) -> Seen:

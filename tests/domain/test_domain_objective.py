@@ -1,5 +1,6 @@
 """The batched terms, against the formulas of the paper written out pair by pair in float64."""
 
+import pytest
 import torch
 from tiny import frozen, generator, picture, rotary
 
@@ -104,9 +105,30 @@ def test_a_batch_is_seen_as_its_pictures_one_by_one():
             assert torch.allclose(cut.keys, alone.keys, atol=1e-5)
 
 
-def test_pixels_and_weights():
-    a, b = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 0.25)
-    assert pixel_term(a, b) == 0.25
+def test_pixels_are_compared_at_four_sizes():
+    a, b = (torch.stack([picture(16, 8, seed + i) for i in range(2)]) for seed in (0, 5))
+    means = []
+    for side in (1, 2, 4, 8):
+        for number in range(2):
+            for row in range(0, 16, side):
+                for column in range(0, 8, side):
+                    cell = (a - b)[number, :, row : row + side, column : column + side].double()
+                    means.append((float(cell.mean((1, 2)).abs().mean()), side**2))
+    # A cell of a size counts by its pixels.
+    expected = sum(mean * pixels for mean, pixels in means) / (4 * 2 * 16 * 8)
+    assert float(pixel_term(a, b)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_stripes_that_begin_elsewhere_differ_less_than_none():
+    columns = torch.arange(32)
+    striped, moved, plain = (
+        x.float().expand(1, 3, 32, 32) for x in (columns % 2 < 1, columns % 2 >= 1, columns < 0)
+    )
+    assert pixel_term(striped, moved) == 0.25
+    assert pixel_term(striped, plain) == 0.5
+
+
+def test_weights():
     terms = {"one": torch.tensor(2.0), "other": torch.tensor(5.0), "absent": torch.tensor(7.0)}
     found = weighted(terms, {"one": 3.0, "other": 0.5, "absent": 0.0})
     assert found == {"one": 6.0, "other": 2.5, "total": 8.5}

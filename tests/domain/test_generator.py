@@ -63,9 +63,22 @@ def test_the_network_is_what_its_description_says():
         told_of = scale * h + shift
         h = h + convolution(after[1], torch.where(told_of > 0, told_of, 0.2 * told_of))
     start = x.clamp(0.02, 0.98)
-    changes = convolution(network.colours, h) + (start / (1 - start)).log()
-    wanted = 1 / (1 + (-changes).exp())
+    changes = convolution(network.colours, h)
+    logits = (1 + changes[:, :3]) * (start / (1 - start)).log() + changes[:, 3:]
+    wanted = 1 / (1 + (-logits).exp())
     torch.testing.assert_close(network(x, condition), wanted, atol=1e-10, rtol=0)
+
+
+@torch.no_grad()
+def test_any_colour_can_become_one_that_is_asked_for():
+    """The norms do not see what colour a plain picture has, so offsets alone would not do."""
+    network = made()
+    network.colours.weight.zero_()
+    network.colours.bias.copy_(torch.tensor([-1.0, -1, -1, 0.5, -2, 1]))
+    wanted = torch.sigmoid(torch.tensor([0.5, -2, 1]))
+    for colour in (0.1, 0.5, 0.9):
+        painted = network(torch.full((1, 3, 16, 16), colour), told())
+        torch.testing.assert_close(painted, wanted[None, :, None, None].expand(1, 3, 16, 16))
 
 
 @pytest.mark.parametrize("name", LAYERS)

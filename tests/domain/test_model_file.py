@@ -80,13 +80,13 @@ def test_a_model_of_a_later_version_is_told_as_such(scenes):
     length = int.from_bytes(data[:8], "little")
     entry = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["splice_domain_model"])
     content = json.loads(entry["content"])
-    assert content["format"] == 2
+    assert content["format"] == 3
     assert content["settings"]["layer"] == "film"
 
     import hashlib
 
     tensors = safetensors.torch.load(data)
-    text = json.dumps({**content, "format": 3, "splice": "9.0"}, sort_keys=True)
+    text = json.dumps({**content, "format": 4, "splice": "9.0"}, sort_keys=True)
     # The checksum as the module's docstring tells it.
     hasher = hashlib.sha256(text.encode())
     for name in sorted(tensors):
