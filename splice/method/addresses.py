@@ -20,7 +20,7 @@ from splice.method.correspondence import correspondence_to_all
 from splice.method.semantics import Semantics, principal_axes
 from splice.pictures.bilateral import bilateral_upsampling
 
-CHANNELS = 16
+CHANNELS = 32
 """Of an address."""
 
 TEMPERATURE = 0.02

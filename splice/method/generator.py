@@ -116,7 +116,7 @@ class UNet(nn.Module):
         multiple = 2**self.levels
         right, bottom = -width % multiple, -height % multiple
         if right or bottom:
-            x = _enlarged(x, bottom, right)
+            x = F.pad(x, (0, right, 0, bottom), mode="replicate")
         learns = torch.is_grad_enabled() and not self.sparing
         paint = self._compiled if self._compiled is not None and learns else UNet._painted
         return paint(self, x)[..., :height, :width]
@@ -157,16 +157,6 @@ class UNet(nn.Module):
 def _raise(decoder: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
     """The maps of a level, from those of the level below, half as large, and the skip."""
     return decoder(torch.cat([doubled(x), skip], 1))
-
-
-def _enlarged(x: Tensor, bottom: int, right: int) -> Tensor:
-    """Maps with their last row and column repeated so many times."""
-    if not (x.device.type == "cuda" and x.requires_grad):
-        return F.pad(x, (0, right, 0, bottom), mode="replicate")
-    # On the way back through padding, a GPU adds in any order.
-    x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], right)], -1)
-    x = torch.cat([x, x[..., -1:, :].expand(*x.shape[:-2], bottom, x.shape[-1])], -2)
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 def parameter_count(network: nn.Module) -> int:

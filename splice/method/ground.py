@@ -43,7 +43,7 @@ class Ground:
 
     Attributes:
         inputs: where the structure image's pixels belong, by who lends the addresses, their detail,
-            noise, and the colours to start from, before corrections; where there are several lenders,
+            noise, and the colours to start from; where there are several lenders,
             theirs to the right.
         own: likewise as the structure image has them by itself; None at strength 1.
         lenders: pictures that lend addresses.

@@ -32,7 +32,7 @@ class Learner:
 
     Attributes:
         network: the U-Net, with the weights of the last step.
-        weights: all that is learnt, by name: the network's, then those of the corrections.
+        weights: of the network, by name.
         average: the averaged weights, in the same order.
         optimiser: what changes the weights: Muon, or Adam in the published method.
         waits: whether the host looks at every step before it changes weights; if not, the device
@@ -44,7 +44,6 @@ class Learner:
         inputs: int,
         settings: Settings,
         device: torch.device,
-        corrections: nn.Module | None = None,
     ) -> None:
         """Draws the first weights.
 
@@ -52,7 +51,6 @@ class Learner:
             inputs: channels of what the network is given.
             settings: of the run; its seed gives the same first weights on every device.
             device: where to compute.
-            corrections: what is learnt beside the network, on the device.
         """
         self._settings, self.device = settings, device
         self.network = UNet(
@@ -64,8 +62,6 @@ class Learner:
         ).to(device)
         self.network = self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.weights = dict(self.network.named_parameters())
-        if corrections is not None:
-            self.weights |= corrections.named_parameters("corrections")
         self.average = [weight.detach().clone() for weight in self.weights.values()]
         self.optimiser = self._new_optimiser()
         self.waits = device.type != "cuda"
@@ -151,7 +147,7 @@ class Learner:
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """While it lasts, the network and the corrections have the averaged weights."""
+        """While it lasts, the network has the averaged weights."""
         weights = list(self.weights.values())
         live = [weight.detach().clone() for weight in weights]
         self._copy(weights, self.average)

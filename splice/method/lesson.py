@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from splice.method.appearances import Appearance, side_by_side
-from splice.method.corrections import STRONGEST
 from splice.method.detail import foreign_detail
 from splice.method.noise import draw_noise, normal
 from splice.method.views import View
@@ -27,9 +26,6 @@ PIECE, WIDEST = 256, 1.4
 
 NOISE = 0.1
 """Deviation of the noise that is added to what the generator is given."""
-
-UNEVEN, PLOT = 0.5, 48
-"""Deviation of the strength of detail from place to place, and pixels along a place."""
 
 FOREIGN = 0.7
 """Most that foreign detail is strengthened before it is added."""
@@ -107,7 +103,6 @@ class Lesson:
 
         # Codes, detail and colours lie as they do where the structure image is painted smaller.
         addresses, detail = seen(self.addresses), seen(self.detail)
-        detail = detail * uneven(size, random, detail.device)
         detail = detail + FOREIGN * strength * foreign_detail(
             [self.foreign, self.detail], size, random
         )
@@ -118,23 +113,6 @@ class Lesson:
         inputs = torch.cat([told, grains, seen(self.colours)], 1)
         counts = None if self.counts is None else seen(self.counts)
         return inputs, seen(self.picture, antialias=True), counts
-
-
-def uneven(
-    size: Sequence[int], random: torch.Generator, device: torch.device
-) -> Float[Tensor, "1 1 rows columns"]:
-    """How much detail is told from place to place, in [0, `STRONGEST`].
-
-    The generator learns to paint where it is told little, which is what corrections ask of it.
-
-    Args:
-        size: rows and columns.
-        random: on the CPU.
-        device: where it is needed.
-    """
-    plots = [max(2, round(side / PLOT)) for side in size]
-    strengths = 1 + UNEVEN * normal((1, 1, *plots), random, device)
-    return F.interpolate(strengths, size=list(size), mode="bicubic").clamp(0, STRONGEST)
 
 
 def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, float | int]:

@@ -6,7 +6,7 @@ generator learns to paint the appearance image, and paints the structure image.
 The frozen transformer looks at the whole output. What it sees should have the appearance image's look:
 [CLS] tokens of several blocks, patch tokens nearest in look and meaning, their colours. And it should
 have the structure image's shapes: self-similarity of the deepest keys, outlines. The generator learns
-from that, and so do corrections of what it is given. No pixel of the appearance image is copied.
+from that. No pixel of the appearance image is copied.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,8 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
-from splice.method.corrections import Corrections
 from splice.method.gamut import gamut_term
-from splice.method.ground import DETAIL, OUTLINE_RADIUS, Ground, find_ground, scaled
+from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
 from splice.method.lesson import lesson_term
 from splice.method.looks import Look, draw_looks
 from splice.method.masks import composite
@@ -77,19 +76,8 @@ class Painting(Method):
         self.first_vit, self.vit = self.first_vit.spared(), vit
 
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
-        """Rows of what the generator is given, corrected."""
-        return self._corrected(self.ground.inputs, top, bottom)
-
-    def _corrected(self, given: Tensor, top: int, bottom: int) -> Tensor:
-        rows = given[:, :, top:bottom]
-        return rows if self.corrections is None else self.corrections(rows, top, given.shape[-2])
-
-    @cached_property
-    def corrections(self) -> Corrections | None:
-        """Of what the structure image gives the generator; what lenders give stays as it is."""
-        given, (height, width) = self.ground.inputs, self.structure.shape[-2:]
-        inside = height / given.shape[-2], width / given.shape[-1]
-        return Corrections(given.shape[1], *self.given_size, DETAIL, inside).to(given.device)
+        """Rows of what the generator is given."""
+        return self.ground.inputs[:, :, top:bottom]
 
     @property
     def given_size(self) -> tuple[int, int]:
@@ -99,7 +87,7 @@ class Painting(Method):
     def own_inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the structure image itself is painted from, below strength 1."""
         assert self.ground.own is not None
-        return self._corrected(self.ground.own, top, bottom)
+        return self.ground.own[:, :, top:bottom]
 
     def kind(self, step: int) -> str:
         """What a step (from 0) does, in words."""
@@ -131,7 +119,6 @@ class Painting(Method):
         shrunk = [max(1, round(share * side)) for side in size]
         # A filter against aliasing would take a third of a step on a CPU, and nobody sees it here.
         smaller = F.interpolate(inputs, size=shrunk, mode="bilinear")
-        smaller = self._corrected(smaller, 0, shrunk[0])
         painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
         # What bilinear enlarging blurs would be painted too sharp, and is delivered without it.
         return resampled(painted, size, "bicubic")[..., :height, :width]

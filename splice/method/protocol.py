@@ -2,11 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method.appearances import Appearance
@@ -57,11 +56,6 @@ class Method(ABC):
     @abstractmethod
     def inputs(self, top: int, bottom: int) -> Float[Tensor, "1 inputs rows width"]:
         """Rows of what the generator is given."""
-
-    @cached_property
-    def corrections(self) -> nn.Module | None:
-        """What is learnt with the generator, of what it is given; None for nothing."""
-        return None
 
     @property
     def given_size(self) -> tuple[int, int]:

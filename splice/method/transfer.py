@@ -108,7 +108,7 @@ class Transfer:
     def learner(self) -> Learner:
         """The generator, its average and its optimiser, which the first picture does without."""
         inputs = self._within_memory(lambda: self.method.inputs(0, 1).shape[1])
-        learner = Learner(inputs, self.settings, self.device, self.method.corrections)
+        learner = Learner(inputs, self.settings, self.device)
         learner.network.sparing = self.sparing
         if self.settings.compiled:
             learner.network.compile_learning()

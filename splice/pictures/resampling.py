@@ -38,23 +38,21 @@ def by_products(
     size: tuple[int, int],
     mode: Mode,
     antialias: bool = False,
-    rows: slice = slice(None),
-) -> Float[Tensor, "batch channels _ columns"]:
-    """The same, or some rows of it, by two products on any device; all modes are separable.
+) -> Float[Tensor, "batch channels rows columns"]:
+    """The same by two products, on any device; all modes are separable.
 
     Args:
         images: of any values.
         size: rows and columns.
         mode: of interpolation.
         antialias: whether what is shrunk is blurred first.
-        rows: which of the rows are wanted.
     """
     down, across = (
         _weights(old, new, mode, antialias, images)
         for old, new in zip(images.shape[-2:], size, strict=True)
     )
     with torch.autocast(images.device.type, enabled=False):
-        return down[rows] @ (images @ across.mT)
+        return down @ (images @ across.mT)
 
 
 @torch.no_grad()

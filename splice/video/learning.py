@@ -34,8 +34,6 @@ class KeyFrames(Method):
         """
         super().__init__(first, *given)
         self._paintings = [Painting(frame, *given) for frame in (first, *others)]
-        for painting in self._paintings:
-            painting.corrections = None
         self.structure = self._paintings[0].structure
         self.appearances = self._paintings[0].appearances
 

@@ -26,7 +26,6 @@ def without_grains(given: torch.Tensor) -> torch.Tensor:
 def test_small_pictures_are_shown_whole_at_some_size_perhaps_mirrored(monkeypatch):
     monkeypatch.setattr(lesson, "NOISE", 0.0)
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
-    monkeypatch.setattr(lesson, "UNEVEN", 0.0)
     random, turned, heights = tiny.generator(), set(), set()
     told = torch.cat([ADDRESSES, DETAIL, COLOURS], 1)
     for _ in range(40):
@@ -50,7 +49,6 @@ def test_large_pictures_are_shown_in_pieces_of_one_scale(monkeypatch):
     """Where rows and columns are counted, a piece tells where it lies and how large it is shown."""
     monkeypatch.setattr(lesson, "NOISE", 0.0)
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
-    monkeypatch.setattr(lesson, "UNEVEN", 0.0)
     monkeypatch.setattr(lesson, "PIECE", 20)
     rows = torch.arange(60.0).view(1, 1, -1, 1).expand(1, 1, 60, 90)
     columns = torch.arange(90.0).view(1, 1, 1, -1).expand(1, 1, 60, 90)
@@ -74,7 +72,6 @@ def test_large_pictures_are_shown_in_pieces_of_one_scale(monkeypatch):
 
 def test_noise_is_added_to_all_but_the_colours_to_start_from(monkeypatch):
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
-    monkeypatch.setattr(lesson, "UNEVEN", 0.0)
     monkeypatch.setattr(lesson, "SIZES", (1.0, 1.0))
     monkeypatch.setattr(lesson, "NOISE", 0.5)
     given, wanted, _ = make().draw(tiny.generator())
@@ -101,35 +98,6 @@ def test_foreign_detail_is_added_to_the_own_with_some_strength(monkeypatch):
     most = lesson.FOREIGN * 50
     assert max(foreign) < 1.02 * most
     assert sum(foreign) / len(foreign) == pytest.approx(most / 2, abs=3)
-
-
-def test_detail_is_told_unevenly(monkeypatch):
-    """Detail of 1 everywhere comes out as what it is multiplied by."""
-    monkeypatch.setattr(lesson, "NOISE", 0.0)
-    monkeypatch.setattr(lesson, "FOREIGN", 0.0)
-    shown = Lesson(PICTURE, ADDRESSES, torch.ones_like(DETAIL), COLOURS, FOREIGN)
-    random, means = tiny.generator(), []
-    for _ in range(300):
-        given, _, _ = shown.draw(random)
-        strength = given[:, 4:6]
-        assert torch.equal(strength[:, :1], strength[:, 1:])
-        assert strength.min() >= 0
-        assert strength.max() == pytest.approx(1.5) or strength.max() < 1.5
-        means.append(strength.mean().item())
-    # The mean of 1 + z / 2 in [0, 1.5] is a little below 1, z being normal.
-    normal = 1 + 0.5 * torch.randn(100_000, generator=tiny.generator(1))
-    expected = normal.clamp(0, 1.5).mean().item()
-    assert sum(means) / len(means) == pytest.approx(expected, abs=0.06)
-    assert min(means) < 0.6 and max(means) > 1.2
-
-
-def test_strengths_change_smoothly_over_a_plot():
-    strengths = lesson.uneven((96, 144), tiny.generator(), torch.device("cpu"))
-    assert strengths.shape == (1, 1, 96, 144)
-    assert strengths.std() > 0.15
-    for axis in (-1, -2):
-        # A whole deviation or two over a plot of 48 pixels, not from one pixel to the next.
-        assert strengths.diff(dim=axis).abs().max() < 0.15
 
 
 def test_grains_are_others_each_time_and_tell_nothing():

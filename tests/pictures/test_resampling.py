@@ -28,10 +28,3 @@ def test_products_give_what_torch_gives(mode, antialias, size):
     gradients = [torch.autograd.grad((x * weights).sum(), images)[0] for x in (found, right)]
     assert torch.allclose(*gradients, atol=1e-9)
     assert torch.equal(resampled(images, size, mode, antialias), right)
-
-
-def test_rows_are_those_of_the_whole():
-    images = torch.rand(1, 2, 5, 7, generator=torch.Generator().manual_seed(0))
-    whole = F.interpolate(images, size=(40, 31), mode="bilinear")
-    found = by_products(images, (40, 31), "bilinear", rows=slice(13, 21))
-    assert torch.allclose(found, whole[:, :, 13:21], atol=1e-6)

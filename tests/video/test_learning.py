@@ -12,10 +12,9 @@ APPEARANCE = picture(60, 70, seed=5)
 
 
 @pytest.mark.slow
-def test_of_one_key_frame_it_is_the_default_method_without_corrections_to_the_bit():
+def test_of_one_key_frame_it_is_the_default_method_to_the_bit():
     frame, vit = crops(1, 56, 70)[0], frozen()
     plain = Transfer(frame, APPEARANCE, settings(), vit)
-    plain.method.corrections = None
     video = Transfer(frame, APPEARANCE, settings(), vit, method=KeyFrames.of([frame]))
     for a, b in zip(plain.steps(), video.steps(), strict=True):
         assert {k: float(v) for k, v in a.losses.items()} == {

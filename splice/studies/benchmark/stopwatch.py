@@ -74,7 +74,7 @@ def timed_parts(transfer: Transfer) -> Iterator[Stopwatch]:
 
     A step's backward pass runs the terms, the ViT, the resizing (counted with the terms) and the
     generator in turn; where a step has several pairs of views, the terms of all pairs but the last
-    are counted with the generator that ran before them, as corrections of its input are.
+    are counted with the generator that ran before them.
     """
     watch = Stopwatch(transfer.device)
     network, vit = transfer.learner.network, transfer.method.vit
