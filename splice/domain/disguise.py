@@ -15,7 +15,7 @@ from torch import Tensor
 WAVES, WAVE, HEIGHT = 4, 2.5, 0.3
 """How many waves a channel's map is made of, the deviation of their numbers in radians, and heights."""
 
-FLAT, FLATTEST = 0.5, 9
+FLAT, FLATTEST = 0.5, 12
 """Chance that fine detail is gone, and the picture's side over the widest that goes."""
 
 PATTERNED, FINEST, COARSEST = 0.4, 3.0, 7.0

@@ -21,15 +21,15 @@ LAYERS: tuple[LayerName, ...] = get_args(LayerName)
 class Terms(Section):
     """The weights of the terms that are summed."""
 
-    appearance: Weight = Field(default=3.0, description="[CLS] tokens of the appearance image")
+    appearance: Weight = Field(default=1.0, description="[CLS] tokens of the appearance image")
     structure: Weight = Field(default=1.5, description="self-similarity of the structure image")
     identity: Weight = Field(
-        default=1.0, description="keys of the appearance image, painted as itself"
+        default=1.0, description="keys of the appearance image, painted from a disguise"
     )
-    pixels: Weight = Field(default=3.0, description="its pixels, painted as itself")
-    words: Weight = Field(default=0.5, description="words against regions; of text alone")
-    sentences: Weight = Field(default=0.5, description="captions against regions; of text alone")
-    pictures: Weight = Field(default=0.5, description="captions against pictures; of text alone")
+    pixels: Weight = Field(default=10.0, description="its pixels, painted likewise")
+    words: Weight = Field(default=0.1, description="words against regions; of text alone")
+    sentences: Weight = Field(default=0.1, description="captions against regions; of text alone")
+    pictures: Weight = Field(default=0.1, description="captions against pictures; of text alone")
     contrast: Weight = Field(
         default=0.0, description="paintings under two conditions of one picture, or of two"
     )
