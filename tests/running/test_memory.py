@@ -6,7 +6,7 @@ import pytest
 import small_run
 import stand_in
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from splice.errors import RunError
@@ -28,16 +28,22 @@ def _free(monkeypatch, amount: float) -> None:
 LEAST = memory.needed_memory(MIN_SIZE, 4000) / 0.79
 
 
+@example(height=32, width=2168, free=2.37 * GB)
 @given(height=st.integers(32, 4000), width=st.integers(32, 4000), free=st.floats(LEAST, 400 * GB))
 def test_the_largest_size_fits_and_a_larger_one_does_not(height, width, free):
-    with pytest.MonkeyPatch.context() as patch:
-        _free(patch, free)
-        size = memory.largest_size(height, width, CPU)
     short, long = min(height, width), max(height, width)
-    assert MIN_SIZE <= size <= min(max(short, MIN_SIZE), MAX_SIZE)
 
     def needed(side: int) -> int:
         return memory.needed_memory(side, round(side * long / short))
+
+    with pytest.MonkeyPatch.context() as patch:
+        _free(patch, free)
+        try:
+            size = memory.largest_size(height, width, CPU)
+        except RunError:  # one that is small enough not to be spared may take more than `LEAST`
+            assert needed(MIN_SIZE + 2) > 0.8 * free
+            return
+    assert MIN_SIZE <= size <= min(max(short, MIN_SIZE), MAX_SIZE)
 
     if size > MIN_SIZE:
         assert needed(size - 1) <= free
