@@ -77,10 +77,9 @@ def draw_pairs(
         second = other if same else _another(neighbours, other, random)
         captions = _two(store.pictures[other].captions, random)
         again = captions[1] if same else _two(store.pictures[second].captions, random)[0]
-        further = store.view(second, random)
-        lesson = disguised(views[1], random)
-        rows.append((*views, captions[0], further, again, same, lesson))
-    structure, appearance, said, others, said_again, same, lessons = zip(*rows, strict=True)
+        views = (*views, store.view(second, random), disguised(views[1], random))
+        rows.append((*views, captions[0], again, same))
+    structure, appearance, others, lessons, said, said_again, same = zip(*rows, strict=True)
     captioned = all(text is not None for text in (*said, *said_again))
     return Pairs(
         torch.stack(structure),

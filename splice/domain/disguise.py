@@ -26,7 +26,12 @@ PATTERNED, FINEST, COARSEST = 0.4, 3.0, 7.0
 def disguised(
     picture: Float[Tensor, "3 side side"], random: torch.Generator
 ) -> Float[Tensor, "3 side side"]:
-    """A picture in [0, 1], perhaps without its detail, perhaps with a pattern, in other colours."""
+    """A picture perhaps without its detail, perhaps with a pattern, in other colours, in [0, 1].
+
+    Args:
+        picture: in [0, 1].
+        random: on the CPU.
+    """
     changed = picture
     if _between(0, 1, random) < FLAT:
         widest = max(1, picture.shape[-1] // FLATTEST // 2)
@@ -43,19 +48,29 @@ def flattened(
 
     Morphological opening, or closing, by a square (Serra, "Image Analysis and Mathematical
     Morphology", 1982).
+
+    Args:
+        picture: of any values.
+        reach: from the middle of the square to its border, in pixels.
+        bright: whether what is bright goes, else what is dark.
     """
-    sign = -1 if bright else 1
-    grown = sign * picture[None]
-    for turn in (1, -1):
-        padded = F.pad(turn * grown, (reach,) * 4, mode="replicate")
-        grown = turn * F.max_pool2d(padded, 2 * reach + 1, 1)
-    return sign * grown[0]
+    flat = picture[None]
+    # Dark grows into what is narrow and bright, and bright takes back the rest; or the reverse.
+    for sign in (-1, 1) if bright else (1, -1):
+        padded = F.pad(sign * flat, (reach,) * 4, mode="replicate")
+        flat = sign * F.max_pool2d(padded, 2 * reach + 1, 1)
+    return flat[0]
 
 
 def patterns(
     picture: Float[Tensor, "3 rows columns"], random: torch.Generator
 ) -> Float[Tensor, "3 rows columns"]:
-    """Stripes or spots to be added, stronger on some colours than on others."""
+    """Stripes or spots to be added, stronger on some colours than on others; about 0 on the whole.
+
+    Args:
+        picture: in [0, 1], whose colours they heed.
+        random: on the CPU.
+    """
     rows, columns = picture.shape[1:]
     period = _between(FINEST, max(FINEST, rows / COARSEST), random)
     angle = _between(0, math.pi, random)
@@ -74,7 +89,12 @@ def other_colours(
 ) -> Float[Tensor, "3 rows columns"]:
     """A smooth map of colours, drawn anew: like colours stay alike, others part or meet.
 
-    Each channel is a sum of waves through the cube of colours, and of the channel itself.
+    Each channel is a sum of waves through the cube of colours, and of the channel itself. It may leave
+    [0, 1].
+
+    Args:
+        picture: in [0, 1].
+        random: on the CPU.
     """
     count = 3 * WAVES
     numbers = WAVE * torch.randn(count, 3, generator=random)

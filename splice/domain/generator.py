@@ -13,7 +13,7 @@ from splice.domain.conditioning.spatial import Spatial
 from splice.domain.conditioning.starting import draw
 from splice.errors import InputError
 from splice.method.generator import PALEST, parameter_count
-from splice.method.layers import InstanceNorm, MirrorBorder
+from splice.method.layers import MirrorBorder, convolution_layer
 
 CHANNELS = (32, 64, 128, 128, 128)
 """Widths of the levels, outermost first, from which those of a budget are scaled."""
@@ -71,12 +71,15 @@ class DomainGenerator(nn.Module):
         self.encoders, self.skips, self.joints = (nn.ModuleList() for _ in range(3))
         below = 3
         for each in channels:
-            self.skips.append(_convolved(below, skip, 1))
-            down, further = _convolved(below, each, 3, stride=2), _convolved(each, each, 3)
+            self.skips.append(convolution_layer(below, skip, 1))
+            down, further = (
+                convolution_layer(below, each, 3, stride=2),
+                convolution_layer(each, each, 3),
+            )
             self.encoders.append(nn.Sequential(down, further))
             below = each
         for each in reversed(channels):
-            self.joints.append(_convolved(below + skip, each, 3))
+            self.joints.append(convolution_layer(below + skip, each, 3))
             below = each
         self.after = nn.ModuleList(_bordered(each, each) for each in reversed(channels))
         self.colours = nn.Conv2d(below, 6, 1)
@@ -201,10 +204,3 @@ def channels_for_budget(
 
 def _bordered(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(MirrorBorder(), nn.Conv2d(inputs, outputs, 3))
-
-
-def _convolved(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution with a mirrored border, instance norm, LeakyReLU(0.2)."""
-    border = MirrorBorder() if kernel == 3 else nn.Identity()
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
-    return nn.Sequential(border, convolution, InstanceNorm(outputs), nn.LeakyReLU(0.2))

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 
 def convolution_layer(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution with a mirrored border, instance norm, LeakyReLU(0.2)."""
+    """Convolution with a mirrored border, instance norm, LeakyReLU(0.2).
+
+    Args:
+        inputs: channels that it takes.
+        outputs: channels that it gives.
+        kernel: side of the convolution's kernel, 1 or 3 pixels; only 3 has a border.
+        stride: pixels between two places of it.
+    """
     return nn.Sequential(
         MirrorBorder() if kernel == 3 else nn.Identity(),
         # A bias would be taken away again by the instance norm after it.

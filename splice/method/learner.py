@@ -39,12 +39,7 @@ class Learner:
             itself leaves them as they are where a loss or gradient is not finite.
     """
 
-    def __init__(
-        self,
-        inputs: int,
-        settings: Settings,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, inputs: int, settings: Settings, device: torch.device) -> None:
         """Draws the first weights.
 
         Args:

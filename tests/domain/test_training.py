@@ -118,6 +118,14 @@ def test_painting_starts_from_the_structure_picture_and_from_the_disguise(small)
         cells = apart.reshape(count, 3, side // level, level, side // level, level)
         means.append(cells.mean((3, 5)).abs().mean())
     wanted = float(torch.stack(means).mean())
+    keys = [
+        training.vit(images, keys=[4], short_side=training.settings.seen, long_side=None).keys[4]
+        for images in (pairs.disguised.clamp(0.02, 0.98), pairs.structure, pairs.appearance)
+    ]
+    one, s, t = (each.double().flatten(1) for each in keys)
+    scale = ((s - t) ** 2).mean(1).clamp_min(0.5 * float(training.usual().keys))
+    identity = float((((one - t) ** 2).mean(1) / scale).mean())
+    assert float(step.losses["identity"]) == pytest.approx(terms.identity * identity, rel=1e-3)
     assert float(step.losses["pixels"]) == pytest.approx(terms.pixels * wanted, rel=1e-3)
 
 
