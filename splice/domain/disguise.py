@@ -46,20 +46,30 @@ def flattened(
 ) -> Float[Tensor, "3 rows columns"]:
     """Without what is bright, or dark, and at most twice as wide as the reach: outlines stay.
 
-    Morphological opening, or closing, by a square (Serra, "Image Analysis and Mathematical
-    Morphology", 1982).
+    Morphological opening, or closing, by a square, and then some rounds of reconstruction, which give
+    back what it took of the rims and corners of all else (Vincent, "Morphological Grayscale
+    Reconstruction in Image Analysis", 1993). As many rounds as the reach has pixels, for stripes that
+    touch the ground would come back by and by.
 
     Args:
         picture: of any values.
         reach: from the middle of the square to its border, in pixels.
         bright: whether what is bright goes, else what is dark.
     """
-    flat = picture[None]
-    # Dark grows into what is narrow and bright, and bright takes back the rest; or the reverse.
-    for sign in (-1, 1) if bright else (1, -1):
-        padded = F.pad(sign * flat, (reach,) * 4, mode="replicate")
-        flat = sign * F.max_pool2d(padded, 2 * reach + 1, 1)
-    return flat[0]
+    sign = 1 if bright else -1
+    whole = sign * picture[None]
+    flat = -_grown(-whole, reach)
+    for reached in (reach, *[1] * reach):
+        flat = torch.minimum(_grown(flat, reached), whole)
+    return sign * flat[0]
+
+
+def _grown(
+    picture: Float[Tensor, "1 3 rows columns"], reach: int
+) -> Float[Tensor, "1 3 rows columns"]:
+    """The largest value in a square around each pixel."""
+    padded = F.pad(picture, (reach,) * 4, mode="replicate")
+    return F.max_pool2d(padded, 2 * reach + 1, 1)
 
 
 def patterns(

@@ -1,11 +1,11 @@
-"""The network of a domain as it learns: its weights, their average, and Adam.
+"""The network of a domain as it learns: its weights, their average, and Muon.
 
 The average of the weights over the last steps paints cleaner pictures than the weights of any one step.
 It is what a model keeps.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from splice.domain.parallel import World, average_gradients
-from splice.method.adam import Adam
+from splice.method.muon import Muon
 
 BETA1, BETA2 = 0.5, 0.99
 """Decays of Adam's means, as in the paper."""
@@ -32,12 +32,18 @@ class Learner:
     """
 
     def __init__(
-        self, network: nn.Module, reader: nn.Module | None, average: float, world: World
+        self,
+        network: nn.Module,
+        matrices: Collection[Tensor],
+        reader: nn.Module | None,
+        average: float,
+        world: World,
     ) -> None:
         """Starts from the weights that the networks have.
 
         Args:
             network: that paints.
+            matrices: weights of it that Muon changes; all others are changed by Adam.
             reader: that reads, or none.
             average: share of the past in the average.
             world: of processes that learn together; the network's own gradients are averaged by
@@ -45,10 +51,11 @@ class Learner:
         """
         self.network, self.reader, self._past, self._world = network, reader, average, world
         self.average = [weight.detach().clone() for weight in network.parameters()]
-        self.adam = Adam([weight for _, weight in self._named()], BETA1, BETA2)
+        weights = [weight for _, weight in self._named()]
+        self.optimiser = Muon(weights, matrices, BETA1, BETA2)
 
     def learn(self, total: Float[Tensor, ""], rate: float, step: int) -> Bool[Tensor, ""]:
-        """One step of Adam and of the average, if everything is finite.
+        """One step of the optimiser and of the average, if everything is finite.
 
         Args:
             total: the loss, with its graph.
@@ -58,17 +65,17 @@ class Learner:
         Returns:
             Whether loss and gradients were finite; if not, nothing was learnt.
         """
-        self.adam.forget_gradients()
+        self.optimiser.forget_gradients()
         total.backward()
         if self.reader is not None:
             average_gradients(list(self.reader.parameters()), self._world)
-        gradients = [weight.grad for weight in self.adam.weights if weight.grad is not None]
+        gradients = [weight.grad for weight in self.optimiser.weights if weight.grad is not None]
         norms = torch.stack([gradient.norm() for gradient in gradients])
         # The loss is each process's own, the gradients are everyone's: so all decide alike.
         finite = torch.isfinite(norms.sum())
         if not bool(finite):
             return finite
-        self.adam.step(rate)
+        self.optimiser.step(rate)
         if step >= 0:
             # Early on the average would still be mostly the first weights.
             kept = min(self._past, (step + 1) / (step + 10))
@@ -89,12 +96,12 @@ class Learner:
             _copy(weights, live)
 
     def state(self) -> dict[str, Any]:
-        """Weights, their average and Adam's moments, by name."""
+        """Weights, their average and the optimiser's moments, by name."""
         state: dict[str, Any] = {}
         for index, (name, weight) in enumerate(self._named()):
             state[f"weight {name}"] = weight.detach().clone()
-            state[f"step {name}"] = self.adam.counts[index].clone()
-            for moment, values in self.adam.moments.items():
+            state[f"step {name}"] = self.optimiser.counts[index].clone()
+            for moment, values in self.optimiser.moments.items():
                 state[f"{moment} {name}"] = values[index].clone()
         for index, average in enumerate(self.average):
             state[f"average {index}"] = average.clone()
@@ -109,8 +116,8 @@ class Learner:
         """
         for index, (name, weight) in enumerate(self._named()):
             weight.copy_(state[f"weight {name}"])
-            moments = (state[f"{kind} {name}"] for kind in ("step", *self.adam.moments))
-            self.adam.restore(index, *moments)
+            moments = (state[f"{kind} {name}"] for kind in ("step", *self.optimiser.moments))
+            self.optimiser.restore(index, *moments)
         for index, average in enumerate(self.average):
             average.copy_(state[f"average {index}"])
 

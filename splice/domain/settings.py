@@ -98,7 +98,7 @@ class DomainSettings(Section):
         le=4096,
         description="numbers that layers keep of the condition; 0 for all, in bilinear",
     )
-    learning_rate: float = Field(default=2e-3, gt=0, le=1, description="step size of Adam")
+    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step size of Muon")
     warm_up: int = Field(default=100, ge=0, description="steps until the full step size")
     average: float = Field(
         default=0.995, ge=0, lt=1, description="share of the past in the averaged weights"

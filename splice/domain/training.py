@@ -87,7 +87,8 @@ class DomainTraining:
         self._reading_places = world.share(self.settings.text.batch) if reading else range(0)
         self.total = self.first + self.settings.steps
         self.step = 0
-        self.learner = Learner(model.network, model.reader, self.settings.average, world)
+        matrices = model.network.matrices()
+        self.learner = Learner(model.network, matrices, model.reader, self.settings.average, world)
         self._painter = averaging(model.network, world, self.device)
         self._blocks = vit.blocks_at(self.settings.terms.cls_depths)
         self._weights = {

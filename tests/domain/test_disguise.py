@@ -1,6 +1,8 @@
 """Appearance images in disguise: what goes, what is added, and what stays."""
 
+import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 import tiny
@@ -9,23 +11,38 @@ import torch
 from splice.domain.disguise import COARSEST, FINEST, disguised, flattened, other_colours, patterns
 
 
+def _around(picture: torch.Tensor, reach: int, pick: Callable[[list[float]], float]):
+    """In a square around each pixel, what is picked of its values."""
+    found = picture.clone()
+    _, rows, columns = picture.shape
+    for channel, row, column in itertools.product(range(3), range(rows), range(columns)):
+        found[channel, row, column] = pick(
+            [
+                float(picture[channel, r, c])
+                for r in range(max(0, row - reach), min(rows, row + reach + 1))
+                for c in range(max(0, column - reach), min(columns, column + reach + 1))
+            ]
+        )
+    return found
+
+
 @pytest.mark.parametrize("bright", [True, False])
 @pytest.mark.parametrize("reach", [1, 2])
 def test_what_is_narrow_goes_as_a_square_that_is_moved_about_says(bright: bool, reach: int):
     picture = tiny.picture(9, 8)
-    first, then = (min, max) if bright else (max, min)
-    expected = picture
-    for pick in (first, then):
-        before, expected = expected, expected.clone()
-        for channel in range(3):
-            for row in range(9):
-                for column in range(8):
-                    expected[channel, row, column] = pick(
-                        float(before[channel, r, c])
-                        for r in range(max(0, row - reach), min(9, row + reach + 1))
-                        for c in range(max(0, column - reach), min(8, column + reach + 1))
-                    )
+    first, then, within = (min, max, torch.minimum) if bright else (max, min, torch.maximum)
+    expected = _around(_around(picture, reach, first), reach, then)
+    for _ in range(reach):
+        expected = within(_around(expected, 1, then), picture)
     assert torch.equal(flattened(picture, reach, bright=bright), expected)
+
+
+@pytest.mark.parametrize("bright", [True, False])
+def test_what_is_wide_keeps_its_outline_whatever_its_shape(bright: bool):
+    y, x = torch.meshgrid(torch.arange(24) - 11.3, torch.arange(24) - 11.8, indexing="ij")
+    for inside in (x**2 + y**2 < 8**2, (x + y).abs() + (x - y).abs() < 14, x.abs() + y.abs() < 9):
+        picture = torch.where(inside, 0.8, 0.1).expand(3, -1, -1)
+        assert torch.equal(flattened(picture, 2, bright=bright), picture)
 
 
 def test_a_striped_box_becomes_plain_and_keeps_its_outline():
