@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from splice.domain.disguise import disguised, perhaps_bent
+from splice.domain.disguise import disguised
 from splice.domain.neighbours import Neighbours
 from splice.domain.store import PictureStore
 
@@ -32,8 +32,7 @@ class Pairs:
             `same` is true, other pictures else.
         other_captions: of those, other ones where there are several.
         same: whether the second condition is of the same picture.
-        lesson: the views of appearance images, half of them bent.
-        disguised: the same, as `splice.domain.disguise` changes them.
+        disguised: the views of appearance images as `splice.domain.disguise` changes them.
     """
 
     structure: Float[Tensor, "batch 3 side side"]
@@ -42,7 +41,6 @@ class Pairs:
     others: Float[Tensor, "batch 3 side side"]
     other_captions: tuple[str, ...]
     same: Bool[Tensor, " batch"]
-    lesson: Float[Tensor, "batch 3 side side"]
     disguised: Float[Tensor, "batch 3 side side"]
 
 
@@ -79,10 +77,9 @@ def draw_pairs(
         second = other if same else _another(neighbours, other, random)
         captions = _two(store.pictures[other].captions, random)
         again = captions[1] if same else _two(store.pictures[second].captions, random)[0]
-        lesson = perhaps_bent(views[1], random)
-        views = (*views, store.view(second, random), lesson, disguised(lesson, random))
+        views = (*views, store.view(second, random), disguised(views[1], random))
         rows.append((*views, captions[0], again, same))
-    structure, appearance, others, lesson, hidden, said, said_again, same = zip(*rows, strict=True)
+    structure, appearance, others, lessons, said, said_again, same = zip(*rows, strict=True)
     captioned = all(text is not None for text in (*said, *said_again))
     return Pairs(
         torch.stack(structure),
@@ -91,8 +88,7 @@ def draw_pairs(
         torch.stack(others),
         said_again if captioned else (),
         torch.tensor(same),
-        torch.stack(lesson),
-        torch.stack(hidden),
+        torch.stack(lessons),
     )
 
 

@@ -2,8 +2,7 @@
 
 A picture whose colours, fine detail and pattern are changed is to be painted under its own condition as
 it was. So the network learns from pixels what a condition says of colours and patterns. What the
-transformer asks of other paintings teaches that slowly. Half of the pictures are bent before: else a
-condition would say of shapes, too, what only the structure image should say.
+transformer asks of other paintings teaches that slowly.
 """
 
 import math
@@ -21,38 +20,6 @@ FLAT, FLATTEST = 0.5, 12
 
 PATTERNED, FINEST, COARSEST = 0.4, 3.0, 7.0
 """Chance of a pattern, its shortest period in pixels, and the picture's side over its longest."""
-
-
-BENT, BENDS, BEND, TURNS = 0.5, 3, 0.02, 2.0
-"""Chance that a picture is bent, in how many waves, the deviation of a pixel's shift in shares of the
-side, and that of the waves' numbers."""
-
-
-@torch.no_grad()
-def perhaps_bent(
-    picture: Float[Tensor, "3 side side"], random: torch.Generator
-) -> Float[Tensor, "3 side side"]:
-    """A picture, or the same with its places moved smoothly, as if on rubber, in [0, 1].
-
-    Args:
-        picture: in [0, 1].
-        random: on the CPU.
-    """
-    if _between(0, 1, random) >= BENT:
-        return picture
-    side = picture.shape[-1]
-    middles = (torch.arange(side) + 0.5) / side
-    places = torch.stack([middles.expand(side, side), middles[:, None].expand(side, side)])
-    numbers = TURNS * torch.randn(2, BENDS, 2, generator=random)
-    heights = BEND * (2 / BENDS) ** 0.5 * torch.randn(2, BENDS, generator=random)
-    phases = torch.rand(2, BENDS, 1, 1, generator=random)
-    waves = torch.einsum("awp,prc->awrc", numbers, places) + phases
-    shifts = torch.einsum("aw,awrc->arc", heights, torch.sin(2 * math.pi * waves))
-    grid = 2 * (places + shifts).movedim(0, -1) - 1
-    moved = F.grid_sample(
-        picture[None], grid[None], "bicubic", padding_mode="reflection", align_corners=False
-    )
-    return moved[0].clamp(0, 1)
 
 
 @torch.no_grad()

@@ -103,25 +103,24 @@ class Usual:
 
 
 def paper_terms(
-    output: Seen, itself: Seen, structure: Seen, appearance: Seen, lesson: Seen, usual: Usual
+    output: Seen, itself: Seen, structure: Seen, appearance: Seen, usual: Usual
 ) -> dict[str, Float[Tensor, ""]]:
     """The three terms of the paper, unweighted, means over the batch (Splice, eq. 3-5).
 
     - `appearance`: ‖cls(o) - cls(t)‖² / ‖cls(s) - cls(t)‖², the mean of blocks;
     - `structure`: ‖S(o) - S(s)‖² / ‖S(t) - S(s)‖²;
-    - `identity`: ‖k(G(t')) - k(t')‖² / ‖k(s) - k(t)‖², t' being t, perhaps bent.
+    - `identity`: ‖k(G(t)) - k(t)‖² / ‖k(s) - k(t)‖².
 
     Args:
         output: o, structure images painted under their condition.
-        itself: G(t'), lessons in disguise, painted under their own condition.
+        itself: G(t), appearance images in disguise, painted under their own condition.
         structure: s.
         appearance: t.
-        lesson: t'.
         usual: in the domain.
     """
     scales = distances(structure, appearance)
     look, shape = distances(output, appearance), distances(output, structure)
-    same = distances(itself, lesson)
+    same = distances(itself, appearance)
     return {
         "appearance": (look.cls / _scale(scales.cls, usual.cls[:, None])).mean(),
         "structure": (shape.similarity / _scale(scales.similarity, usual.similarity)).mean(),

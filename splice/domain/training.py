@@ -162,9 +162,8 @@ class DomainTraining:
         pairs = self._drawn(step)
         count = len(pairs.structure)
         with torch.no_grad():
-            shown = (pairs.structure, pairs.appearance, pairs.lesson)
-            seen = self._see(torch.cat(shown))
-        structure, appearance, lesson = (seen[n * count : (n + 1) * count] for n in range(3))
+            seen = self._see(torch.cat([pairs.structure, pairs.appearance]))
+        structure, appearance = seen[:count], seen[count:]
         condition = self._condition(pairs.appearance, pairs.captions)
         images = [pairs.structure, pairs.disguised]
         conditions = [condition, condition]
@@ -177,8 +176,8 @@ class DomainTraining:
         looked = self._see(painted)
         output, itself = looked[:count], looked[count : 2 * count]
         usual = self.usual()
-        terms = paper_terms(output, itself, structure, appearance, lesson, usual)
-        terms["pixels"] = pixel_term(painted[count : 2 * count], pairs.lesson)
+        terms = paper_terms(output, itself, structure, appearance, usual)
+        terms["pixels"] = pixel_term(painted[count : 2 * count], pairs.appearance)
         if contrasted:
             unit = (usual.cls[-1] * self.vit.width).sqrt().clamp_min(1e-6)
             features = output.cls[-1] / unit, looked[2 * count :].cls[-1] / unit
@@ -233,7 +232,6 @@ class DomainTraining:
             drawn.others.to(self.device),
             drawn.other_captions,
             drawn.same.to(self.device),
-            drawn.lesson.to(self.device),
             drawn.disguised.to(self.device),
         )
 

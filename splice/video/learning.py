@@ -1,4 +1,7 @@
-"""What one generator learns of several key frames: of each in turn what it would of a picture."""
+"""What one generator learns of several key frames: of each in turn what it would learn of a picture.
+
+What it is given is not corrected, since nobody would correct what other frames give.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

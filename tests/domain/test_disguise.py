@@ -8,15 +8,7 @@ import pytest
 import tiny
 import torch
 
-from splice.domain.disguise import (
-    COARSEST,
-    FINEST,
-    disguised,
-    flattened,
-    other_colours,
-    patterns,
-    perhaps_bent,
-)
+from splice.domain.disguise import COARSEST, FINEST, disguised, flattened, other_colours, patterns
 
 
 def _around(picture: torch.Tensor, reach: int, pick: Callable[[list[float]], float]):
@@ -60,28 +52,6 @@ def test_a_striped_box_becomes_plain_and_keeps_its_outline():
     striped[:, 6:18, 8:18:4] = 0.9
     assert torch.equal(flattened(striped, 1, bright=True), plain)
     assert not torch.equal(flattened(striped, 1, bright=False), plain)
-
-
-def test_half_are_bent_a_little_and_smoothly():
-    """Of a picture whose colours say where they were, a plain bilinear reading would give the same."""
-    side = 48
-    middles = (torch.arange(side) + 0.5) / side
-    across, down = middles.expand(side, side), middles[:, None].expand(side, side)
-    told = torch.stack([across, down, torch.full((side, side), 0.3)])
-    shifts, kept = [], 0
-    for seed in range(80):
-        bent = perhaps_bent(told, tiny.generator(seed))
-        if torch.equal(bent, told):
-            kept += 1
-            continue
-        torch.testing.assert_close(bent[2], told[2], atol=1e-5, rtol=0)
-        # At the border, what is mirrored into the picture tells other places.
-        inner = (bent - told)[:2, 8:-8, 8:-8]
-        shifts.append(float(inner.square().mean().sqrt()))
-        neighbours = (inner.diff(dim=1).abs().max(), inner.diff(dim=2).abs().max())
-        assert max(map(float, neighbours)) < 1.5 / side
-    assert 25 < kept < 55
-    assert 0.012 < sum(shifts) / len(shifts) < 0.026
 
 
 def test_like_colours_stay_alike_and_two_others_part_or_meet():

@@ -40,11 +40,11 @@ def _apart(one, other) -> float:
 
 
 def test_terms_are_those_of_the_paper_over_the_distance_of_the_pair():
-    output, itself, structure, appearance, lesson = (_seen(seed) for seed in range(5))
+    output, itself, structure, appearance = (_seen(seed) for seed in range(4))
     # So little is usual that every pair is measured by itself.
     usual = Usual(torch.full((2,), 1e-9), torch.tensor(1e-9), torch.tensor(1e-9))
     usual = Usual(*(each.double() for each in (usual.cls, usual.similarity, usual.keys)))
-    found = paper_terms(output, itself, structure, appearance, lesson, usual)
+    found = paper_terms(output, itself, structure, appearance, usual)
     look, shape, same = [], [], []
     for pair in range(3):
         for block in range(2):
@@ -52,8 +52,8 @@ def test_terms_are_those_of_the_paper_over_the_distance_of_the_pair():
             look.append(_apart(o, t) / _apart(s, t))
         similar = [_similarity(each.keys[pair]) for each in (output, structure, appearance)]
         shape.append(_apart(similar[0], similar[1]) / _apart(similar[2], similar[1]))
-        i, s, t, bent = (each.keys[pair] for each in (itself, structure, appearance, lesson))
-        same.append(_apart(i, bent) / _apart(s, t))
+        i, s, t = (each.keys[pair] for each in (itself, structure, appearance))
+        same.append(_apart(i, t) / _apart(s, t))
     expected = {"appearance": look, "structure": shape, "identity": same}
     for name, values in expected.items():
         assert abs(float(found[name]) - sum(values) / len(values)) < 1e-9, name
@@ -63,7 +63,7 @@ def test_a_pair_that_is_nearly_alike_is_measured_by_half_of_what_is_usual():
     output, structure = _seen(0), _seen(1)
     far = distances(output, structure)
     usual = Usual.of(far)
-    found = paper_terms(output, structure, structure, structure, structure, usual)
+    found = paper_terms(output, structure, structure, structure, usual)
     expected = (far.cls / (0.5 * usual.cls[:, None])).mean()
     assert torch.allclose(found["appearance"], expected)
     assert torch.allclose(found["structure"], (far.similarity / (0.5 * usual.similarity)).mean())
@@ -81,7 +81,7 @@ def test_a_structure_image_unchanged_has_won_nothing_and_lost_nothing():
     structure, appearance = _seen(0), _seen(1)
     usual = Usual.of(distances(structure, appearance))
     tiny = Usual(usual.cls * 1e-9, usual.similarity * 1e-9, usual.keys * 1e-9)
-    found = paper_terms(structure, structure, structure, appearance, appearance, tiny)
+    found = paper_terms(structure, structure, structure, appearance, tiny)
     assert abs(float(found["appearance"]) - 1) < 1e-12
     assert found["structure"] == 0
     assert abs(float(found["identity"]) - 1) < 1e-12

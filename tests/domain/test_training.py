@@ -44,7 +44,6 @@ def test_a_share_of_a_batch_is_what_the_whole_batch_has_there(small):
     assert torch.equal(part.structure, whole.structure[2:])
     assert torch.equal(part.appearance, whole.appearance[2:])
     assert torch.equal(part.others, whole.others[2:])
-    assert torch.equal(part.lesson, whole.lesson[2:])
     assert torch.equal(part.disguised, whole.disguised[2:])
     assert part.captions == whole.captions[2:]
     assert not torch.equal(whole.structure, draw_pairs(store, neighbours, 0, 8, range(4)).structure)
@@ -112,7 +111,7 @@ def test_painting_starts_from_the_structure_picture_and_from_the_disguise(small)
     assert float(step.losses["appearance"]) > 0.5 * terms.appearance
     batch = range(training.settings.batch)
     pairs = draw_pairs(training.store, training.neighbours, seed, 0, batch)
-    apart = (pairs.disguised.clamp(0.02, 0.98) - pairs.lesson).double()
+    apart = (pairs.disguised.clamp(0.02, 0.98) - pairs.appearance).double()
     means = [apart.abs().mean()]
     for level in (2, 4, 8):
         count, _, side, _ = apart.shape
@@ -121,16 +120,11 @@ def test_painting_starts_from_the_structure_picture_and_from_the_disguise(small)
     wanted = float(torch.stack(means).mean())
     keys = [
         training.vit(images, keys=[4], short_side=training.settings.seen, long_side=None).keys[4]
-        for images in (
-            pairs.disguised.clamp(0.02, 0.98),
-            pairs.lesson,
-            pairs.structure,
-            pairs.appearance,
-        )
+        for images in (pairs.disguised.clamp(0.02, 0.98), pairs.structure, pairs.appearance)
     ]
-    one, bent, s, t = (each.double().flatten(1) for each in keys)
+    one, s, t = (each.double().flatten(1) for each in keys)
     scale = ((s - t) ** 2).mean(1).clamp_min(0.5 * float(training.usual().keys))
-    identity = float((((one - bent) ** 2).mean(1) / scale).mean())
+    identity = float((((one - t) ** 2).mean(1) / scale).mean())
     assert float(step.losses["identity"]) == pytest.approx(terms.identity * identity, rel=1e-3)
     assert float(step.losses["pixels"]) == pytest.approx(terms.pixels * wanted, rel=1e-3)
 
