@@ -126,7 +126,7 @@ class DomainGenerator(nn.Module):
         whole = masks[-1].shape[-2:]
         return torch.cat([F.interpolate(mask, whole) for mask in masks], 1)[..., :height, :width]
 
-    def matrices(self) -> list[nn.Parameter]:
+    def matrices(self) -> list[Tensor]:
         """Weights of linear maps and convolutions, but for the last convolution, which starts at 0."""
         layers = (layer for layer in self.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
         return [layer.weight for layer in layers if layer is not self.colours]

@@ -14,6 +14,7 @@ MODULES = (
     "ground",
     "layers",
     "lesson",
+    "muon",
     "noise",
     "objective",
     "painting",

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 VIDEO = "video"
 """What a checkpoint calls the frames."""
 
+STEPS_SHARE = 0.65
+"""Of the steps that a picture takes, where they are `auto`: a video paints itself steady besides."""
+
 
 class VideoRun:
     """A run that is ready to go: frames counted, key frames chosen, earlier state restored.
@@ -75,7 +78,7 @@ class VideoRun:
         from splice.video.learning import KeyFrames
 
         check_settings(settings)
-        settings = settings.settled(*frame_size(source))
+        settings = _settled(settings, *frame_size(source))
         self.settings, self.folder, self._source = settings, folder, source
         files = Files.of(appearances[0], appearances, settings, None, appearance_masks)
         inputs = {VIDEO: source.sha256(), **files.sums()}
@@ -192,6 +195,14 @@ class VideoRun:
         """Write a checkpoint of what was learnt."""
         transfer = self._transfer
         self._known.save(self.folder, transfer.step, transfer.state(), {"size": self._size})
+
+
+def _settled(settings: Settings, height: int, width: int) -> Settings:
+    """The same settings with a number of steps."""
+    settled = settings.settled(height, width)
+    if settings.steps != "auto":
+        return settled
+    return settled.model_copy(update={"steps": max(1, round(STEPS_SHARE * settled.step_count))})
 
 
 def check_settings(settings: Settings) -> None:
