@@ -117,7 +117,7 @@ def test_a_model_beside_pairs_is_told_by_means_and_medians(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
     beside = importlib.import_module("domain_beside_pairs")
     scores = {"self_sim": 0.004, "dino_i": 2.4, "texture": 0.4, "colour": 0.04}
-    sums = {way: scores for way in beside.WAYS}
+    sums = dict.fromkeys(beside.WAYS, scores)
     seconds = {"structure": [0.0, 0.0, 0.0], "model": [0.1, 9.0, 0.05], "pair": [80.0, 20.0, 40.0]}
     lines = beside.table(sums, seconds).splitlines()
     assert lines[3] == "| model | 0.0013 | 0.8000 | 0.1333 | 0.0133 | 0.100 |"
