@@ -17,6 +17,7 @@ import torch
 
 from splice.domain.batches import draw_captioned, draw_pairs
 from splice.domain.learner import factor_at
+from splice.domain.objective import pixel_term
 from splice.domain.parallel import World
 from splice.domain.sights import Sights
 from splice.domain.training import DomainTraining
@@ -111,13 +112,7 @@ def test_painting_starts_from_the_structure_picture_and_from_the_disguise(small)
     assert float(step.losses["appearance"]) > 0.5 * terms.appearance
     batch = range(training.settings.batch)
     pairs = draw_pairs(training.store, training.neighbours, seed, 0, batch)
-    apart = (pairs.disguised.clamp(0.02, 0.98) - pairs.appearance).double()
-    means = [apart.abs().mean()]
-    for level in (2, 4, 8):
-        count, _, side, _ = apart.shape
-        cells = apart.reshape(count, 3, side // level, level, side // level, level)
-        means.append(cells.mean((3, 5)).abs().mean())
-    wanted = float(torch.stack(means).mean())
+    wanted = float(pixel_term(pairs.disguised.clamp(0.02, 0.98), pairs.appearance))
     keys = [
         training.vit(images, keys=[4], short_side=training.settings.seen, long_side=None).keys[4]
         for images in (pairs.disguised.clamp(0.02, 0.98), pairs.structure, pairs.appearance)
