@@ -154,7 +154,7 @@ def test_weights_of_terms_scale_them_and_nothing_else(small):
         step = next(iter(_training(small, steps=1, terms__contrast=1.0, **changes).steps()))
         return {name: float(value) for name, value in step.losses.items()}
 
-    plain = first()
+    plain = first(terms__structure=1.5)
     heavy = first(terms__structure=4.5)
     assert abs(heavy["structure"] - 3 * plain["structure"]) < 1e-5 * heavy["structure"]
     for name in ("appearance", "identity", "pixels", "contrast"):
@@ -229,7 +229,7 @@ def test_killed_and_resumed_the_model_is_the_same_byte_for_byte(small, tmp_path)
 def test_two_processes_learn_as_one_with_the_joint_batch(small, tmp_path):
     """All that processes share: the network, the reader, captions that find each other's pictures."""
     options = ("--condition=text", "--text.joint=true", "--terms.contrast=0.5", "--steps=5")
-    # Where almost nothing is wrong yet, Adam enlarges rounding, the more the larger its steps are.
+    # Where almost nothing is wrong yet, rounding is enlarged, the more the larger steps are.
     options = (*options, "--learning-rate=5e-4")
     one, two = tmp_path / "one", tmp_path / "two"
     _finished(_train(small, one, *options), one)
@@ -240,5 +240,6 @@ def test_two_processes_learn_as_one_with_the_joint_batch(small, tmp_path):
         for name, value in alone.items():
             if name not in ("step", "seconds", "skipped", "precision") and value:
                 difference = abs(float(value) - float(together[name]))
-                assert difference < 1e-3 * abs(float(value)) + 1e-6, (alone["step"], name)
+                rounding = 1e-3 * abs(float(value)) + 2e-6 * float(alone["total"])
+                assert difference < rounding, (alone["step"], name)
     assert json.loads((two / "run.json").read_text())["processes"] == 2
