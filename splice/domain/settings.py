@@ -22,7 +22,7 @@ class Terms(Section):
     """The weights of the terms that are summed."""
 
     appearance: Weight = Field(default=1.0, description="[CLS] tokens of the appearance image")
-    structure: Weight = Field(default=4.0, description="self-similarity of the structure image")
+    structure: Weight = Field(default=1.5, description="self-similarity of the structure image")
     identity: Weight = Field(
         default=1.0, description="keys of the appearance image, painted from a disguise"
     )
