@@ -85,7 +85,7 @@ def _options(program: str) -> Options:
         "--size",
         type=number(32, whole=True),
         metavar="PX",
-        help="short side at which the model paints; by default twice what it has learnt",
+        help="short side that is painted, at most; by default twice what the model has learnt",
     )
     parser.add_argument(
         "--output",

@@ -14,11 +14,10 @@ from splice.domain.model import DomainModel
 from splice.errors import InputError
 from splice.method.clusters import k_means, nearest_centre
 from splice.method.slopes import with_grain
-from splice.pictures.images import read_image
-from splice.pictures.resizing import resize, resize_short_side
+from splice.pictures.images import read_image, resize_short_side
 
-FINER = 2
-"""The size at which a network paints over that which it learnt: what is soft is soft in its pixels."""
+LARGEST = 2
+"""Short side that is painted, at most, in sides that the model has learnt to paint."""
 
 
 class Painter:
@@ -69,22 +68,22 @@ class Painter:
         condition: Condition,
         short_side: int | None = None,
     ) -> Float[Tensor, "3 height width"]:
-        """A picture at its own size, painted at that of the network, in [0, 1], on the CPU.
+        """A picture painted at its own size, in [0, 1], on the CPU.
 
-        A small picture is enlarged, and what was painted of it is shrunk again. Of a larger one a small
-        copy is painted. Then what it has more than the copy is added, through the local affine map from
-        copy to painting.
+        A picture that is larger than what the network paints is painted small. Then what it has more
+        than its own small copy is added, through the local affine map from copy to painting.
 
         Args:
             picture: in [0, 1].
             condition: of one picture.
-            short_side: of what the network paints; by default twice the size that it learnt.
+            short_side: at most, of what the network paints; by default twice the size it learnt.
         """
-        sized = self._sized(picture, short_side)
-        painted = self.model.network(sized[None].to(self.device), condition.to(self.device)).cpu()
-        if sized.shape[1] < picture.shape[1]:
-            return with_grain(painted, sized[None], picture[None])[0]
-        return resize(painted[0], (picture.shape[1], picture.shape[2]))
+        most = short_side or LARGEST * self.model.settings.size
+        small = picture if min(picture.shape[1:]) <= most else resize_short_side(picture, most)
+        painted = self.model.network(small[None].to(self.device), condition.to(self.device)).cpu()
+        if small is picture:
+            return painted[0]
+        return with_grain(painted, small[None], picture[None])[0]
 
     @torch.no_grad()
     def masks(
@@ -98,12 +97,10 @@ class Painter:
         Raises:
             InputError: the model's layer has no masks.
         """
-        sized = self._sized(picture, short_side)
-        image, told = sized[None].to(self.device), condition.to(self.device)
+        most = short_side or LARGEST * self.model.settings.size
+        small = picture if min(picture.shape[1:]) <= most else resize_short_side(picture, most)
+        image, told = small[None].to(self.device), condition.to(self.device)
         return self.model.network.masks(image, told)[0].cpu()
-
-    def _sized(self, picture: Float[Tensor, "3 height width"], short_side: int | None) -> Tensor:
-        return resize_short_side(picture, short_side or FINER * self.model.settings.size)
 
     def modes(
         self,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 VIDEO = "video"
 """What a checkpoint calls the frames."""
 
-STEPS_SHARE = 0.65
+STEPS_SHARE = 0.5
 """Of the steps that a picture takes, where they are `auto`: a video paints itself steady besides."""
 
 
