@@ -21,20 +21,26 @@ from typing import Annotated, Any
 import torch
 import tyro
 from command import run_command
-from conditioning_scores import HeldOutPair, draw_held_out, score_model
+from conditioning_scores import (
+    HeldOutPair,
+    draw_held_out,
+    held_out_part,
+    read_pair,
+    score_model,
+)
 from contact_sheet import contact_sheet
 
 from splice.backbones.frozen_vit import FrozenViT
 from splice.domain.model import look_of, new_network
 from splice.domain.model_file import load_model
 from splice.domain.painting import Painter
-from splice.domain.pictures import Domain, find_domain, held_out
+from splice.domain.pictures import Domain, find_domain
 from splice.domain.record import earlier_training
 from splice.domain.run import DomainRun
 from splice.domain.scenes import RECORD, Scene, read_scenes, write_scenes
 from splice.domain.settings import LAYERS, DomainSettings, domain_settings
 from splice.errors import InputError
-from splice.pictures.images import read_image, to_pil, write_atomically
+from splice.pictures.images import to_pil, write_atomically
 from splice.running.checkpoint import unfinished
 from splice.running.device import describe_device, find_device
 from splice.running.outputs import CHECKPOINT, RunFolder
@@ -121,7 +127,7 @@ def compare(options: Compare) -> list[Trained]:
     )
     captioned = base.condition == "text"
     domain = find_domain(options.folder, captioned=captioned)
-    others = _held_out(options.folder, domain, base, captioned)
+    others = held_out_part(options.folder, domain, base.held_out, captioned=captioned)
     pairs = draw_held_out(others.pictures, options.pairs, seed=0)
     scenes = read_scenes(options.folder) if (options.folder / RECORD).is_file() else {}
     # Before hours of training, rather than after.
@@ -147,13 +153,11 @@ def compare(options: Compare) -> list[Trained]:
         "models": [vars(row) for row in rows],
     }
     _write(options.save / "conditioning.json", json.dumps(data, indent=2) + "\n")
-    sheet = contact_sheet(
-        [
-            (str(number + 1), [*_both(others, pair), *(shown[layer][number] for layer in shown)])
-            for number, pair in enumerate(pairs[:SHOWN])
-        ],
-        ["structure", "appearance", *shown],
-    )
+    rows_shown = []
+    for number, pair in enumerate(pairs[:SHOWN]):
+        both = map(to_pil, read_pair(others, pair))
+        rows_shown.append((str(number + 1), [*both, *(shown[layer][number] for layer in shown)]))
+    sheet = contact_sheet(rows_shown, ["structure", "appearance", *shown])
     write_atomically(options.save / "conditioning.png", lambda file: sheet.save(file, "PNG"))
     print(text)
     return rows
@@ -222,15 +226,6 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean:.3g} ± {half:.2g}" if len(values) > 1 else f"{mean:.3g}"
 
 
-def _held_out(folder: Path, domain: Domain, base: DomainSettings, captioned: bool) -> Domain:
-    """The pictures that are not learnt from: another part of the domain, or those held out."""
-    for split in ("test", "val"):
-        if split != domain.split and (folder / split).is_dir():
-            return find_domain(folder, split=split, captioned=captioned)
-    _, kept = held_out(domain, base.held_out)
-    return Domain(domain.root, None, tuple(domain.pictures[index] for index in kept))
-
-
 def _train(domain: Domain, settings: DomainSettings, folder: Path, vit: FrozenViT) -> float:
     """Trains a model where it is not there yet; the seconds that it took."""
     with RunFolder(folder) as held:
@@ -258,13 +253,6 @@ def _scored(
     parameters = sum(weight.numel() for weight in model.network.parameters())
     row = Trained(model.settings.layer, model.settings.seed, parameters, scores, seconds)
     return row, paintings
-
-
-def _both(domain: Domain, pair: HeldOutPair) -> list[Any]:
-    return [
-        to_pil(read_image(domain.pictures[place].file))
-        for place in (pair.structure, pair.appearance)
-    ]
 
 
 def _words(scores: Mapping[str, float]) -> str:

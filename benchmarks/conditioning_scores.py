@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.domain.condition import Condition
 from splice.domain.objective import see
 from splice.domain.painting import Painter
-from splice.domain.pictures import Domain, DomainPicture
+from splice.domain.pictures import Domain, DomainPicture, find_domain, held_out
 from splice.domain.scene_scores import count_scenes
 from splice.domain.scenes import Scene
 from splice.domain.text import words_of
@@ -72,6 +73,33 @@ def draw_held_out(pictures: Sequence[DomainPicture], count: int, seed: int) -> l
     return pairs
 
 
+def held_out_part(folder: Path, domain: Domain, count: int, *, captioned: bool) -> Domain:
+    """The pictures of a domain that are not learnt from: another part of it, or those held out.
+
+    Args:
+        folder: of the domain.
+        domain: the part that is learnt from.
+        count: of pictures of that part that were held out.
+        captioned: whether pictures need captions.
+    """
+    for split in ("test", "val"):
+        if split != domain.split and (folder / split).is_dir():
+            return find_domain(folder, split=split, captioned=captioned)
+    _, kept = held_out(domain, count)
+    return Domain(domain.root, None, tuple(domain.pictures[index] for index in kept))
+
+
+def read_pair(
+    domain: Domain, pair: HeldOutPair, short_side: int | None = None
+) -> tuple[Float[Tensor, "3 height width"], Float[Tensor, "3 rows columns"]]:
+    """Structure and appearance image of a pair, in [0, 1]; at their own size, or at a short side."""
+    one, other = (
+        read_image(domain.pictures[place].file, short_side=short_side)
+        for place in (pair.structure, pair.appearance)
+    )
+    return one, other
+
+
 def score_model(
     painter: Painter,
     vit: FrozenViT,
@@ -95,10 +123,7 @@ def score_model(
     paintings: list[Tensor] = []
     sums, seconds, found = dict.fromkeys(SCORES, 0.0), [], []
     for pair in pairs:
-        structure, appearance = (
-            read_image(domain.pictures[place].file, short_side=painter.model.settings.size)
-            for place in (pair.structure, pair.appearance)
-        )
+        structure, appearance = read_pair(domain, pair, painter.model.settings.size)
         condition = condition_of(painter, domain.pictures[pair.appearance])
         begun = time.perf_counter()
         painted = painter.paint(structure, condition)

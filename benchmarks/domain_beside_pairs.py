@@ -10,21 +10,21 @@ scores and seconds, also of the structure pictures as they are, and `beside.png`
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import tyro
 from command import run_command
-from conditioning_scores import SCORES, HeldOutPair, condition_of, draw_held_out
+from conditioning_scores import SCORES, condition_of, draw_held_out, held_out_part, read_pair
 from contact_sheet import contact_sheet
 from jaxtyping import Float
 from torch import Tensor
 
-from splice import FrozenViT, Settings, read_image, splice_pair, to_pil
+from splice import FrozenViT, Settings, splice_pair, to_pil
 from splice.analysis.scores.metrics import Judge
 from splice.domain.model_file import load_model
 from splice.domain.painting import Painter
-from splice.domain.pictures import Domain, find_domain, held_out
-from splice.errors import InputError
+from splice.domain.pictures import find_domain
 from splice.pictures.atomic import write_atomically
 
 Picture = Float[Tensor, "3 height width"]
@@ -56,16 +56,18 @@ def main(options: Options) -> None:
         InputError: a folder or model that cannot be used, or nothing was held out.
     """
     model = load_model(options.model)
-    vit = FrozenViT.load(model.settings.backbone)
+    vit = FrozenViT.load(model.settings.backbone, weights=model.settings.weights)
     painter = Painter(model, None if model.reader is not None else vit)
-    others = _held_out(options.folder, model.settings.held_out, model.reader is not None)
+    captioned, count = model.reader is not None, model.settings.held_out
+    domain = find_domain(options.folder, captioned=captioned)
+    others = held_out_part(options.folder, domain, count, captioned=captioned)
     settings = Settings() if options.steps is None else Settings(steps=options.steps)
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     sums: dict[str, dict[str, float]] = {way: dict.fromkeys(SCORES, 0.0) for way in WAYS}
     options.save.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, pair in enumerate(draw_held_out(others.pictures, options.pairs, seed=0), 1):
-        structure, appearance = _read(others, pair, model.settings.size)
+        structure, appearance = read_pair(others, pair, model.settings.size)
         told = others.pictures[pair.appearance]
         judge = Judge(vit, structure, appearance)
         ways = {
@@ -101,26 +103,9 @@ def table(sums: dict[str, dict[str, float]], seconds: dict[str, list[float]]) ->
     for way, scores in sums.items():
         count = len(seconds[way])
         cells = [f"{scores[name] / count:.4f}" for name in SCORES]
-        lines.append(f"| {way} | {' | '.join(cells)} | {_median(seconds[way]):.3f} |")
-    times = _median(seconds["pair"]) / _median(seconds["model"])
+        lines.append(f"| {way} | {' | '.join(cells)} | {median(seconds[way]):.3f} |")
+    times = median(seconds["pair"]) / median(seconds["model"])
     return "\n".join(lines) + f"\n\nThe model is {times:,.0f} times as fast.\n"
-
-
-def _median(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
-def _held_out(folder: Path, count: int, captioned: bool) -> Domain:
-    domain = find_domain(folder, captioned=captioned)
-    _, kept = held_out(domain, count)
-    if len(kept) < 2:
-        raise InputError(f"the model held {count} pictures out; train one with --held-out 6.")
-    return Domain(domain.root, None, tuple(domain.pictures[index] for index in kept))
-
-
-def _read(domain: Domain, pair: HeldOutPair, side: int) -> tuple[Picture, Picture]:
-    one, other = (domain.pictures[place].file for place in (pair.structure, pair.appearance))
-    return read_image(one, short_side=side), read_image(other, short_side=side)
 
 
 if __name__ == "__main__":

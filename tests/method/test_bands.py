@@ -32,16 +32,8 @@ def source(height: int, width: int, inputs: int = 5) -> torch.Tensor:
     return torch.randn(1, inputs, height, width, generator=random) * rise.abs() + rise
 
 
-@pytest.mark.parametrize(
-    ("size", "band_pixels"),
-    [
-        *(((32, 32), pixels) for pixels in (1, 700, 10**9)),
-        *((size, pixels) for size in ((7, 20), (1, 70)) for pixels in (1, 30)),
-        *(((160, 96), pixels) for pixels in (5000, 10**9)),
-        ((97, 131), 3000),
-        ((33, 200), 1500),
-    ],
-)
+@pytest.mark.parametrize("band_pixels", [1, 700, 5000, 10**9])
+@pytest.mark.parametrize("size", [(160, 96), (97, 131), (33, 200), (32, 32), (7, 20), (1, 70)])
 @torch.no_grad()
 def test_bands_paint_what_one_piece_paints(monkeypatch, size, band_pixels):
     """In float64, where rounding cannot hide a seam; pictures are float32.
