@@ -17,6 +17,7 @@ from torch import Tensor
 
 from splice.method.appearances import Appearance, Patches, in_a_row
 from splice.method.correspondence import correspondence_to_all
+from splice.method.fine_tokens import Tokens, finely_lent
 from splice.method.semantics import Semantics, principal_axes
 from splice.pictures.bilateral import bilateral_upsampling
 
@@ -37,6 +38,7 @@ def find_addresses(
     structure: Float[Tensor, "1 3 height width"],
     appearances: Sequence[Appearance],
     semantics: Semantics,
+    fine: Sequence[Float[Tensor, "_ token"]],
     strength: float = 1.0,
 ) -> tuple[Address, list[Float[Tensor, "1 channels _ _"]]]:
     """The addresses of the structure image's pixels and of the appearance images' own.
@@ -51,6 +53,7 @@ def find_addresses(
         structure: the structure image, in [0, 1].
         appearances: the appearance images.
         semantics: of the pair.
+        fine: tokens at half the spacing, as `find_fine_tokens` has them.
         strength: how much of the lent addresses there is, in [0, 1].
 
     Returns:
@@ -58,19 +61,23 @@ def find_addresses(
         that the structure image has by itself.
     """
     shown = [each.picture for each in appearances]
-    tokens, patches = list(semantics.tokens[1:]), list(semantics.patches)
-    lenders = len(shown)
+    coarse, patches = semantics.tokens, semantics.patches
+    whole = Patches(semantics.structure_grid)
+    everywhere = Tokens((whole,), coarse[0], fine[0])
+    lenders = list(zip(patches, coarse[1:], fine[1:], strict=True))
+    lent = Tokens.of(*zip(*lenders, strict=True))
     if strength < 1:
         shown.append(structure)
-        tokens.append(semantics.tokens[0])
-        patches.append(Patches(semantics.structure_grid))
-    codes = _in_own_channels([_codes(*each) for each in zip(tokens, patches, strict=True)])
+        lenders.append((whole, coarse[0], fine[0]))
+    codes = _in_own_channels([_codes(near, part.halved()) for part, _, near in lenders])
     theirs = []
-    for image, each, part, code in zip(shown, tokens, patches, codes, strict=True):
-        own = correspondence_to_all(each, [each], part.grid, [part])
-        theirs.append(_addresses(own, code, part.grid, image))
-    lent = in_a_row(codes[:lenders])
-    ours = _addresses(semantics.likeness, lent, semantics.structure_grid, structure)
+    for image, (part, tokens, near), code in zip(shown, lenders, codes, strict=True):
+        likeness = correspondence_to_all(tokens, [tokens], part, [part])
+        asking = Tokens((Patches(part.grid),), tokens, near)
+        lending = Tokens.of([part], [tokens], [near])
+        theirs.append(_addresses(likeness, asking, lending, code, image))
+    code = in_a_row(codes[: len(patches)])
+    ours = _addresses(semantics.likeness, everywhere, lent, code, structure)
     return ours if strength == 1 else torch.lerp(theirs[-1], ours, strength), theirs
 
 
@@ -105,6 +112,9 @@ def _in_own_channels(codes: Sequence[Tensor]) -> list[Float[Tensor, "_ channels"
     return placed
 
 
-def _addresses(likeness: Tensor, codes: Tensor, grid: tuple[int, int], image: Tensor) -> Address:
-    coarse = torch.softmax(likeness / TEMPERATURE, 1) @ codes
-    return bilateral_upsampling(coarse.T.reshape(1, -1, *grid), image)
+def _addresses(
+    likeness: Tensor, asking: Tokens, lending: Tokens, codes: Tensor, image: Tensor
+) -> Address:
+    lent = finely_lent(likeness, asking, lending, codes, TEMPERATURE)
+    grid = asking.patches[0].halved().grid
+    return bilateral_upsampling(lent.T.reshape(1, -1, *grid), image)

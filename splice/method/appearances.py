@@ -43,6 +43,17 @@ class Patches:
         """The values of those that take part, of values of all patches."""
         return values if self.inside is None else values[self.inside]
 
+    def halved(self) -> "Patches":
+        """Those of a grid twice as fine that lie in these."""
+        rows, columns = self.grid
+        fine = (2 * rows, 2 * columns)
+        if self.inside is None:
+            return Patches(fine)
+        inside = torch.zeros(rows * columns, dtype=torch.bool, device=self.inside.device)
+        inside = inside.index_fill(0, self.inside, True).view(self.grid)
+        inside = inside.repeat_interleave(2, 0).repeat_interleave(2, 1)
+        return Patches(fine, inside.flatten().nonzero()[:, 0])
+
     def __len__(self) -> int:
         """How many take part."""
         return self.grid[0] * self.grid[1] if self.inside is None else len(self.inside)

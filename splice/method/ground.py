@@ -65,6 +65,7 @@ def find_ground(
     structure: Float[Tensor, "1 3 height width"],
     appearances: Sequence[Appearance],
     semantics: Semantics,
+    fine: Sequence[Float[Tensor, "_ token"]],
     settings: Settings,
     toned: Float[Tensor, "1 3 height width"],
     mask: Float[Tensor, "1 1 height width"] | None = None,
@@ -75,6 +76,7 @@ def find_ground(
         structure: the structure image, in [0, 1], at the size of the painting.
         appearances: the appearance images, of about that size.
         semantics: of the pair.
+        fine: tokens at half the spacing, as `find_fine_tokens` has them.
         settings: of the run.
         toned: the structure image in the appearance image's tones, whose colours are the first.
         mask: 1 where the structure image is painted; None for all.
@@ -86,7 +88,7 @@ def find_ground(
     counts = objective.even_counts(groups, evenness)
     if mask is not None:
         counts = counts * F.interpolate(mask, size=semantics.structure_grid, mode="area").flatten()
-    ours, theirs = find_addresses(structure, appearances, semantics, strength)
+    ours, theirs = find_addresses(structure, appearances, semantics, fine, strength)
     lenders = (*appearances, *([Appearance(structure)] if strength < 1 else []))
     detail, *theirs_detail = (
         detail_at(image, address, len(lenders))

@@ -21,6 +21,7 @@ from torch import Tensor
 from splice.backbones.features import Features, self_similarity
 from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
+from splice.method.fine_tokens import find_fine_tokens
 from splice.method.gamut import gamut_term
 from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
 from splice.method.lesson import lesson_term
@@ -205,10 +206,12 @@ class Painting(Method):
     @cached_property
     def ground(self) -> Ground:
         """What the generator is given and learns from."""
+        seen = self.first_vit, self.structure, self.appearances, self.settings.meaning, self.mask
         return find_ground(
             self.structure,
             self.appearances,
             self.semantics,
+            find_fine_tokens(*seen),
             self.settings,
             self._toned(self.structure),
             self.mask,

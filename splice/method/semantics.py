@@ -82,20 +82,18 @@ def find_semantics(
         both = torch.cat([image, image.flip(-1)])
         sides = {"short_side": settings.short_side, "long_side": LONG_SIDE}
         seen = vit(both, keys=[vit.blocks], tokens=blocks, **sides)
-        keys.append(_unmirrored(seen.keys[vit.blocks][:, 1:], seen.grid))
-        tokens.append([_unmirrored(seen.tokens[b], seen.grid) for b in blocks])
+        keys.append(unmirrored(seen.keys[vit.blocks][:, 1:], seen.grid))
+        tokens.append([unmirrored(seen.tokens[b], seen.grid) for b in blocks])
         grids.append(seen.grid)
     ours = patches_in(mask, grids[0])
     theirs = [each.patches(grid) for each, grid in zip(appearances, grids[1:], strict=True)]
     keys = _centred(keys, ours, theirs)
     axes = principal_axes(torch.cat(_taking_part(keys, ours, theirs)), settings.channels)
     coarse = (keys[0] @ axes).T.reshape(1, -1, *ours.grid)
-    by_block = [_centred(each, ours, theirs) for each in zip(*tokens, strict=True)]
-    units = [[F.normalize(each, dim=-1) for each in block] for block in by_block]
-    joined = [torch.cat(each, -1) / len(blocks) ** 0.5 for each in zip(*units, strict=True)]
+    joined = joined_tokens(tokens, ours, theirs)
     return Semantics(
         bilateral_upsampling(coarse, small),
-        correspondence_to_all(joined[0], joined[1:], ours.grid, theirs)
+        correspondence_to_all(joined[0], joined[1:], ours, theirs)
         + _readiness(appearances, theirs, joined[0]),
         ours.grid,
         tuple(theirs),
@@ -103,7 +101,24 @@ def find_semantics(
     )
 
 
-def _unmirrored(
+def joined_tokens(
+    tokens: Sequence[Sequence[Float[Tensor, "_ width"]]], ours: Patches, theirs: Sequence[Patches]
+) -> list[Float[Tensor, "_ token"]]:
+    """Tokens of several blocks as one of length 1, less the mean of the patches in their role.
+
+    Args:
+        tokens: of each picture, the structure image first, by block.
+        ours: patches of the structure image that are painted.
+        theirs: patches of the appearance images that take part.
+    """
+    units = [
+        [F.normalize(each, dim=-1) for each in _centred(block, ours, theirs)]
+        for block in zip(*tokens, strict=True)
+    ]
+    return [torch.cat(each, -1) / len(units) ** 0.5 for each in zip(*units, strict=True)]
+
+
+def unmirrored(
     features: Float[Tensor, "2 patches channels"], grid: tuple[int, int]
 ) -> Float[Tensor, "patches channels"]:
     """The mean of both images' features, each in the place of the part itself."""

@@ -10,18 +10,20 @@ from splice.method import addresses
 from splice.method.addresses import find_addresses
 from splice.method.appearances import Appearance, Patches
 from splice.method.correspondence import correspondence
+from splice.method.fine_tokens import Tokens, finely_lent
 from splice.method.semantics import Semantics
 
 STRUCTURE, APPEARANCE = tiny.picture(24, 32, 1)[None], tiny.picture(32, 24, 2)[None]
 
 
-def pair() -> Semantics:
-    """Tokens of mean 0, as the semantics of pictures have them."""
-    tokens = [torch.randn(12, 9, generator=tiny.generator(seed)) for seed in (1, 2)]
+def pair() -> tuple[Semantics, list[torch.Tensor]]:
+    """Tokens of mean 0, as the semantics of pictures have them, and others twice as fine."""
+    tokens = [torch.randn(n, 9, generator=tiny.generator(n + k)) for n in (12, 48) for k in (1, 2)]
     tokens = [F.normalize(each - each.mean(0), dim=1) for each in tokens]
-    likeness = correspondence(*tokens, (3, 4), (4, 3))
+    likeness = correspondence(tokens[0], tokens[1], (3, 4), (4, 3))
     codes = torch.zeros(1, 4, 24, 32)
-    return Semantics(codes, likeness, (3, 4), (Patches((4, 3)),), (tokens[0], tokens[1]))
+    found = Semantics(codes, likeness, (3, 4), (Patches((4, 3)),), (tokens[0], tokens[1]))
+    return found, tokens[2:]
 
 
 @pytest.fixture
@@ -32,25 +34,26 @@ def plain(monkeypatch) -> None:
 @pytest.mark.usefixtures("plain")
 def test_an_address_is_the_mean_code_of_what_means_the_same():
     """Codes by a singular value decomposition, up to their signs; means one by one."""
-    found = pair()
-    ours, (theirs,) = find_addresses(STRUCTURE, [Appearance(APPEARANCE)], found)
-    tokens = found.tokens[1].double().numpy()
-    left, _, _ = np.linalg.svd(tokens, full_matrices=False)
+    found, fine = pair()
+    ours, (theirs,) = find_addresses(STRUCTURE, [Appearance(APPEARANCE)], found, fine)
+    left, _, _ = np.linalg.svd(fine[1].double().numpy(), full_matrices=False)
+    codes = torch.from_numpy(left * 48**0.5).float()
     own = correspondence(found.tokens[1], found.tokens[1], (4, 3), (4, 3))
-    sets = ((ours, found.likeness, (3, 4), (24, 32)), (theirs, own, (4, 3), (32, 24)))
+    lending = Tokens((Patches((4, 3)),), found.tokens[1], fine[1])
+    sets = (
+        (ours, found.likeness, Tokens((Patches((3, 4)),), found.tokens[0], fine[0]), (24, 32)),
+        (theirs, own, lending, (32, 24)),
+    )
     signs = None
-    for address, likeness, grid, size in sets:
+    for address, likeness, asking, size in sets:
         assert address.shape == (1, 9, *size)
-        shares = np.exp(likeness.double().numpy() / 0.02)
-        codes = (shares / shares.sum(1, keepdims=True)) @ (left * 12**0.5)
-        coarse = torch.from_numpy(codes).T.reshape(1, -1, *grid)
+        lent = finely_lent(likeness, asking, lending, codes, 0.02)
+        coarse = lent.T.reshape(1, -1, *asking.patches[0].halved().grid)
         expected = F.interpolate(coarse, size=size, mode="bilinear")[0]
-        # The axis of a variance of nothing, there being one less than tokens, can be any.
-        expected, address = expected[:7], address[0, :7].double()
-        dots = (expected * address).sum((1, 2)).sign()
+        dots = (expected * address[0]).sum((1, 2)).sign()
         signs = dots if signs is None else signs
         assert torch.equal(signs, dots), "both pictures have the same axes"
-        torch.testing.assert_close(signs[:, None, None] * address, expected, atol=5e-3, rtol=0)
+        torch.testing.assert_close(signs[:, None, None] * address[0], expected, atol=5e-3, rtol=0)
 
 
 def test_addresses_have_their_picture_s_edges():
@@ -58,6 +61,6 @@ def test_addresses_have_their_picture_s_edges():
     look = [Appearance(APPEARANCE)]
     edges = [
         (x[..., 13] - x[..., 12]).abs().mean()
-        for x, _ in (find_addresses(each, look, pair()) for each in (STRUCTURE, image))
+        for x, _ in (find_addresses(each, look, *pair()) for each in (STRUCTURE, image))
     ]
     assert edges[1] > 2 * edges[0]

@@ -102,7 +102,7 @@ def test_what_takes_no_part_has_no_say_in_what_corresponds():
     changed = theirs.clone()
     changed[[2, 3, 4, 8, 19]] = torch.roll(theirs, 3, 0)[[2, 3, 4, 8, 19]]
     first, same = (
-        correspondence_to_all(ours, [each], (3, 4), [Patches((4, 5), inside)])
+        correspondence_to_all(ours, [each], Patches((3, 4)), [Patches((4, 5), inside)])
         for each in (theirs, changed)
     )
     assert first.shape == (12, 6)
@@ -111,6 +111,20 @@ def test_what_takes_no_part_has_no_say_in_what_corresponds():
     assert not torch.equal(
         *(correspondence(ours, each, (3, 4), (4, 5))[:, inside] for each in (theirs, changed))
     )
+
+
+def test_patches_twice_as_fine_lie_in_those_that_take_part():
+    half = Patches((2, 3), torch.tensor([0, 4])).halved()
+    assert half.grid == (4, 6)
+    marks = torch.zeros(24)
+    marks[half.inside] = 1
+    assert marks.view(4, 6).tolist() == [
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [0, 0, 1, 1, 0, 0],
+        [0, 0, 1, 1, 0, 0],
+    ]
+    assert Patches((2, 3)).halved() == Patches((4, 6))
 
 
 # Several looks.

@@ -15,6 +15,7 @@ from splice.method import objective, painting
 from splice.method.addresses import find_addresses
 from splice.method.appearances import Appearance
 from splice.method.detail import detail_of, without_detail
+from splice.method.fine_tokens import find_fine_tokens
 from splice.method.gamut import gamut_of, gamut_term
 from splice.method.looks import Look
 from splice.method.noise import draw_noise
@@ -78,7 +79,8 @@ def test_without_steps_the_toned_picture_is_the_output(vit):
 def test_the_generator_is_given_addresses_detail_noise_and_colours(vit):
     method = make(vit).method
     look = Appearance(APPEARANCE[None])
-    ours, (theirs,) = find_addresses(STRUCTURE[None], [look], method.semantics)
+    fine = find_fine_tokens(vit, STRUCTURE[None], [look], method.settings.meaning)
+    ours, (theirs,) = find_addresses(STRUCTURE[None], [look], method.semantics, fine)
     # Radii of 1.5, 4, 10 and 24 of 256 pixels, in pictures of 56 and 50.
     detail = detail_of(STRUCTURE[None], (1, 1, 2, 5), 4e-3, ours)
     toned = applied(method.tones, STRUCTURE[None]).clamp(0, 1)
