@@ -72,7 +72,7 @@ def find_addresses(
     codes = _in_own_channels([_codes(near, part.halved()) for part, _, near in lenders])
     theirs = []
     for image, (part, tokens, near), code in zip(shown, lenders, codes, strict=True):
-        likeness = correspondence_to_all(tokens, [tokens], part, [part])
+        likeness = correspondence_to_all(tokens, [tokens], part.grid, [part])
         asking = Tokens((Patches(part.grid),), tokens, near)
         lending = Tokens.of([part], [tokens], [near])
         theirs.append(_addresses(likeness, asking, lending, code, image))

@@ -5,7 +5,6 @@ a patch answers to another, the patch to its left answers to the one to its left
 looks the other way, to its right.
 """
 
-import math
 from collections.abc import Sequence
 from itertools import product
 
@@ -28,11 +27,8 @@ ITSELF = 0.2
 UPRIGHT = 4.0
 """What a patch at the top loses for a counterpart at the bottom, in deviations: skies are above."""
 
-SHARP = 0.1
-"""Deviations by which a counterpart is likelier than one that is chosen e times less often."""
-
-SHARED, ROUNDS = 0.5, 10
-"""How far patches are shared out evenly, from 0 to 1, and in how many rounds that is found."""
+CROWDED, CLOSEST = 0.5, 10
+"""What a patch loses for being like many, as a share of its mean likeness to the closest."""
 
 
 def correspondence(
@@ -42,62 +38,40 @@ def correspondence(
     other_grid: Grid,
 ) -> Float[Tensor, "patches others"]:
     """Likeness in meaning of two pictures' patches, as `correspondence_to_all` tells it."""
-    return correspondence_to_all(ours, [theirs], Patches(grid), [Patches(other_grid)])
+    return correspondence_to_all(ours, [theirs], grid, [Patches(other_grid)])
 
 
 def correspondence_to_all(
     ours: Float[Tensor, "patches width"],
     theirs: Sequence[Float[Tensor, "_ width"]],
-    part: Patches,
+    grid: Grid,
     others: Sequence[Patches],
 ) -> Float[Tensor, "patches others"]:
     """Likeness in meaning, of mean 0 and deviation 1.
 
     A patch of theirs that resembles everything would be everybody's counterpart, and rare ones, such as
-    a nose or the rim of a cup, nobody's. So what many choose loses, and what nobody chooses gains, as
-    `choices_shared_out` has it.
+    a nose or the rim of a cup, nobody's. So each loses by how alike it is to those that are most like
+    it (Conneau et al., "Word Translation Without Parallel Data", ICLR 2018, section 2.3).
 
     Args:
         ours: tokens of length 1, row by row.
         theirs: those of one or several other pictures.
-        part: which of ours take part; the others have a likeness as well, and choose nothing.
+        grid: rows and columns of ours.
         others: which of theirs take part; they come out side by side, picture after picture.
     """
-    rows = _heights(part.grid, ours)
+    rows = _heights(grid, ours)
     columns = []
     for tokens, patches in zip(theirs, others, strict=True):
         alone = ours @ tokens.T
         together = torch.maximum(
-            *(consensus(alone, ours, part.grid, patches, mirrored) for mirrored in (False, True))
+            *(consensus(alone, ours, grid, patches, mirrored) for mirrored in (False, True))
         )
         apart = (rows[:, None] - _heights(patches.grid, ours)).square()
         columns.append([patches.of(each.T).T for each in (alone, together, apart)])
     alone, together, apart = (torch.cat(each, 1) for each in zip(*columns, strict=True))
     likeness = _standard(together) + ITSELF * _standard(alone) - UPRIGHT * apart
-    return _standard(likeness + SHARP * choices_shared_out(part.of(likeness) / SHARP))
-
-
-def choices_shared_out(scores: Float[Tensor, "patches others"]) -> Float[Tensor, " others"]:
-    """What the scores of others gain, so that more of them are chosen.
-
-    Each patch chooses by a softmax over scores. In optimal transport with an entropy all others would
-    be chosen equally often. As skies are larger in one picture than in another, they are so by half.
-    These are Sinkhorn's iterations with loose column sums (Chizat et al., "Scaling algorithms for
-    unbalanced optimal transport problems", 2018): a column has the factor of how often it is chosen,
-    over the mean, to the power -`SHARED`.
-
-    Args:
-        scores: of being chosen; logarithms.
-
-    Returns:
-        The logarithms of these factors.
-    """
-    patches, others = scores.shape
-    gains = scores.new_zeros(others)
-    for _ in range(ROUNDS):
-        chosen = torch.logsumexp(scores - torch.logsumexp(scores + gains, 1, keepdim=True), 0)
-        gains = -SHARED * (chosen + math.log(others / patches))
-    return gains
+    closest = likeness.topk(min(CLOSEST, len(likeness)), 0).values.mean(0)
+    return _standard(likeness - CROWDED * closest)
 
 
 def consensus(

@@ -93,7 +93,7 @@ def find_semantics(
     joined = joined_tokens(tokens, ours, theirs)
     return Semantics(
         bilateral_upsampling(coarse, small),
-        correspondence_to_all(joined[0], joined[1:], ours, theirs)
+        correspondence_to_all(joined[0], joined[1:], ours.grid, theirs)
         + _readiness(appearances, theirs, joined[0]),
         ours.grid,
         tuple(theirs),

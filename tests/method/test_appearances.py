@@ -102,7 +102,7 @@ def test_what_takes_no_part_has_no_say_in_what_corresponds():
     changed = theirs.clone()
     changed[[2, 3, 4, 8, 19]] = torch.roll(theirs, 3, 0)[[2, 3, 4, 8, 19]]
     first, same = (
-        correspondence_to_all(ours, [each], Patches((3, 4)), [Patches((4, 5), inside)])
+        correspondence_to_all(ours, [each], (3, 4), [Patches((4, 5), inside)])
         for each in (theirs, changed)
     )
     assert first.shape == (12, 6)
