@@ -78,8 +78,7 @@ class Painter:
             condition: of one picture.
             short_side: at most, of what the network paints; by default twice the size it learnt.
         """
-        most = short_side or LARGEST * self.model.settings.size
-        small = picture if min(picture.shape[1:]) <= most else resize_short_side(picture, most)
+        small = self._small(picture, short_side)
         painted = self.model.network(small[None].to(self.device), condition.to(self.device)).cpu()
         if small is picture:
             return painted[0]
@@ -97,10 +96,14 @@ class Painter:
         Raises:
             InputError: the model's layer has no masks.
         """
-        most = short_side or LARGEST * self.model.settings.size
-        small = picture if min(picture.shape[1:]) <= most else resize_short_side(picture, most)
+        small = self._small(picture, short_side)
         image, told = small[None].to(self.device), condition.to(self.device)
         return self.model.network.masks(image, told)[0].cpu()
+
+    def _small(self, picture: Float[Tensor, "3 _ _"], short_side: int | None) -> Tensor:
+        """The picture itself, or, where it is larger than what the network paints, a small copy."""
+        most = short_side or LARGEST * self.model.settings.size
+        return picture if min(picture.shape[1:]) <= most else resize_short_side(picture, most)
 
     def modes(
         self,

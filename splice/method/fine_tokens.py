@@ -1,7 +1,8 @@
 """Tokens between the patches, and addresses that are as fine.
 
 A leg, an eye, a nose may be smaller than a patch, or lie across two. Seen again, moved by half a patch,
-it is in the middle of one.
+it is in the middle of one. Amir et al., "Deep ViT Features as Dense Visual Descriptors" (2021), let
+patches overlap in one pass for that; here each pass has the patches that the transformer knows.
 """
 
 from collections.abc import Sequence
@@ -40,6 +41,9 @@ def find_fine_tokens(
         appearances: the appearance images.
         settings: how large pictures are seen, and which blocks say what corresponds.
         mask: 1 where the structure image is painted; None for all.
+
+    Returns:
+        Of length 1, row by row, in the grids of `Patches.halved`.
     """
     blocks = vit.blocks_at(settings.depths)
     tokens, grids = [], []

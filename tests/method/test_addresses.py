@@ -5,12 +5,12 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from lending import lent_in_a_loop
 
 from splice.method import addresses
 from splice.method.addresses import find_addresses
 from splice.method.appearances import Appearance, Patches
 from splice.method.correspondence import correspondence
-from splice.method.fine_tokens import Tokens, finely_lent
 from splice.method.semantics import Semantics
 
 STRUCTURE, APPEARANCE = tiny.picture(24, 32, 1)[None], tiny.picture(32, 24, 2)[None]
@@ -37,23 +37,22 @@ def test_an_address_is_the_mean_code_of_what_means_the_same():
     found, fine = pair()
     ours, (theirs,) = find_addresses(STRUCTURE, [Appearance(APPEARANCE)], found, fine)
     left, _, _ = np.linalg.svd(fine[1].double().numpy(), full_matrices=False)
-    codes = torch.from_numpy(left * 48**0.5).float()
+    codes = torch.from_numpy(left * 48**0.5)
     own = correspondence(found.tokens[1], found.tokens[1], (4, 3), (4, 3))
-    lending = Tokens((Patches((4, 3)),), found.tokens[1], fine[1])
-    sets = (
-        (ours, found.likeness, Tokens((Patches((3, 4)),), found.tokens[0], fine[0]), (24, 32)),
-        (theirs, own, lending, (32, 24)),
-    )
+    sets = ((ours, found.likeness, 0, (3, 4), (24, 32)), (theirs, own, 1, (4, 3), (32, 24)))
     signs = None
-    for address, likeness, asking, size in sets:
+    for address, likeness, who, grid, size in sets:
         assert address.shape == (1, 9, *size)
-        lent = finely_lent(likeness, asking, lending, codes, 0.02)
-        coarse = lent.T.reshape(1, -1, *asking.patches[0].halved().grid)
+        tokens, near = (found.tokens[who], found.tokens[1]), (fine[who], fine[1])
+        lent = lent_in_a_loop(likeness, grid, [(4, 3)], tokens, near, codes, 0.02)
+        coarse = lent.T.reshape(1, -1, 2 * grid[0], 2 * grid[1])
         expected = F.interpolate(coarse, size=size, mode="bilinear")[0]
         dots = (expected * address[0]).sum((1, 2)).sign()
         signs = dots if signs is None else signs
         assert torch.equal(signs, dots), "both pictures have the same axes"
-        torch.testing.assert_close(signs[:, None, None] * address[0], expected, atol=5e-3, rtol=0)
+        torch.testing.assert_close(
+            signs[:, None, None] * address[0].double(), expected, atol=5e-3, rtol=0
+        )
 
 
 def test_addresses_have_their_picture_s_edges():

@@ -5,6 +5,7 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from lending import lent_in_a_loop
 from torch import Tensor
 
 from splice.method import fine_tokens
@@ -49,23 +50,10 @@ def test_codes_are_lent_as_in_a_loop(monkeypatch, strip):
     theirs = Tokens(tuple(map(Patches, others)), unit(10, 3), unit(40, 4))
     likeness = torch.randn(6, 10, generator=tiny.generator(5)).double()
     codes = torch.randn(40, 3, generator=tiny.generator(6)).double()
-    alone = ours.coarse.double() @ theirs.coarse.double().T
-    gain = 0.2 / alone.std()
-
-    def larger(values: Tensor, grid: tuple[int, int]) -> Tensor:
-        maps = values.T.reshape(1, -1, *grid)
-        return F.interpolate(maps, scale_factor=2, mode="bilinear").flatten(2)[0].T
-
-    rest = larger(likeness - gain * alone, grid)
-    rest = torch.cat([larger(rest[:, :6].T, others[0]), larger(rest[:, 6:].T, others[1])]).T
-    scores = (rest + gain * ours.fine.double() @ theirs.fine.double().T).numpy() / 0.3
-    expected = np.zeros((24, 3))
-    for row, score in enumerate(scores):
-        shares = np.exp(score - score.max())
-        for share, code in zip(shares / shares.sum(), codes.numpy(), strict=True):
-            expected[row] += share * code
+    tokens, near = (ours.coarse, theirs.coarse), (ours.fine, theirs.fine)
+    expected = lent_in_a_loop(likeness, grid, others, tokens, near, codes, 0.3)
     found = finely_lent(likeness.float(), ours, theirs, codes.float(), 0.3)
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-4)
 
 
 def test_what_takes_no_part_has_no_share():
