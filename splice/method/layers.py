@@ -26,7 +26,7 @@ def convolution_layer(inputs: int, outputs: int, kernel: int, stride: int = 1) -
         # A bias would be taken away again by the instance norm after it.
         nn.Conv2d(inputs, outputs, kernel, stride, bias=False),
         InstanceNorm(outputs),
-        nn.LeakyReLU(0.2),
+        nn.LeakyReLU(0.2, inplace=True),
     )
 
 
