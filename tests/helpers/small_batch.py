@@ -6,7 +6,10 @@ from pathlib import Path
 
 import small_run
 
+from splice.batch import plan_batch
+from splice.batch.work import Backbones, carry_out
 from splice.method.settings import Settings
+from splice.pictures.pairs import plan_pairs
 from splice.running.presets import load_preset
 
 PRESET = """
@@ -53,3 +56,22 @@ def make(folder: Path, names: str = "abc", *, steps: int = 4) -> SmallBatch:
     preset = folder / "small.yaml"
     preset.write_text(PRESET.format(steps=steps))
     return SmallBatch(folder / "pairs", preset, run.weights)
+
+
+def planned(small, output, *, resume=False, **changes):
+    pairs = plan_pairs(small.pairs).pairs
+    return plan_batch(pairs, small.settings(**changes), output, resume=resume)
+
+
+def do_task(task, *, steps=None, heard=None, backbones=None):
+    """Do one task in this process, or the first `steps` of it."""
+    heard = [] if heard is None else heard
+    backbones = backbones or Backbones()
+    return carry_out(
+        task,
+        lambda: backbones.get(task.settings),
+        tell=heard.append,
+        stop=lambda: steps is not None and len(heard) > steps,
+        tell_every=0.0,
+        checkpoint_every=0.0,
+    )

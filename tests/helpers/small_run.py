@@ -31,6 +31,11 @@ class SmallRun:
         return Files.of(self.structure, self.appearance, Settings())
 
     @property
+    def backbone(self) -> list[str]:
+        """Options of the transformer alone."""
+        return ["--backbone=timm:test_vit", f"--weights={self.weights}", "--device=cpu"]
+
+    @property
     def options(self) -> list[str]:
         return [
             "--backbone=timm:test_vit",

@@ -21,6 +21,11 @@ from splice.running.presets import load_preset
 
 PATCH, WIDTH, BLOCKS, HEADS, SIDE = 14, 32, 4, 2, 56
 
+ALL = tuple(range(1, BLOCKS + 1))
+KINDS = ("cls", "tokens", "keys", "queries", "values", "attention")
+EVERYTHING = dict.fromkeys(KINDS, ALL)
+"""All features of all blocks, as they are asked for."""
+
 # Of a picture of 56 pixels; as many as the default takes would be seconds for each run.
 gamut.SAMPLES = 24
 

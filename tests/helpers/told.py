@@ -1,4 +1,4 @@
-"""What a command tells."""
+"""What commands and errors tell."""
 
 import pytest
 
@@ -10,3 +10,10 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     (line,) = printed.err.splitlines()
     assert line.startswith("splice: error: ") and line.endswith(".")
     return line
+
+
+def assert_one_sentence(error: BaseException, *mentions: str) -> None:
+    text = str(error)
+    assert "\n" not in text and text.endswith("."), text
+    for mention in mentions:
+        assert mention in text, text

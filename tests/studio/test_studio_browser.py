@@ -1,6 +1,5 @@
 """The page in a real browser: skipped where no Chromium is installed."""
 
-import io
 import shlex
 from urllib.parse import urlsplit
 
@@ -10,17 +9,13 @@ import pytest
 import small_run
 import small_studio
 from PIL import Image
+from studio_page import PAINT, SAID, SEEN, STOP, area_of, drag, drop, open_page, problems_of, turn
 from studio_server import studio_server
 
 from splice.commands.cli import main
 from splice.method import gamut
 
 pytestmark = pytest.mark.slow
-
-SAID = "document.querySelector('#say').innerText"
-PAINT, STOP = "document.querySelector('#paint')", "document.querySelector('#stop')"
-NOTED = ("Method not implemented.", "AbortError", "upload_progress", "Connection errored out.")
-SEEN = "(e => !!e && e.checkVisibility())"
 
 
 @pytest.fixture(scope="module")
@@ -40,63 +35,23 @@ def studio(browser, small):
         yield found
 
 
-def _open(browser: chromium.Browser, studio, **options) -> None:
-    browser.open(studio.address, **options)
-    # Events that nothing listens to yet would be lost.
-    needed = ("#appearance input[type=file]", "#samples .thumbnail-item", "#brushes button")
-    there = (f"!!document.querySelector('{each}')" for each in (*needed, "#steps input"))
-    browser.until(" && ".join([f"{SEEN}({PAINT})", *there]))
-
-
 @pytest.fixture
 def page(browser, studio) -> chromium.Browser:
     """The page, freshly opened; nothing may have been complained of when the test ends."""
     browser.problems.clear()
     browser.requests.clear()
-    _open(browser, studio)
+    open_page(browser, studio)
     yield browser
-    assert _problems(browser) == []
+    assert problems_of(browser) == []
     netloc = urlsplit(studio.address).netloc
     assert {urlsplit(address).netloc for address in browser.requests} == {netloc}
     browser.open("about:blank")
 
 
-def _problems(browser: chromium.Browser) -> list[str]:
-    """What was complained of, without what the web library notes at uploads and closed pages."""
-    return [each for each in browser.problems if not any(word in each for word in NOTED)]
-
-
-def _drop(page: chromium.Browser, small: small_run.SmallRun) -> None:
-    for role, file in (("structure", small.structure), ("appearance", small.appearance)):
-        page.upload(f"#{role} input[type=file]", file)
-        # What is shown is not what was sent, but its preview.
-        page.until(f"document.querySelector('#{role} img')?.src.includes('preview') === true")
-        page.until(f"document.querySelector('#{role} img').complete")
-
-
-def _turn(page: chromium.Browser, knob: str, value: object) -> None:
-    page.run(
-        f"(() => {{ const e = document.querySelector('#{knob} input[type=number]');"
-        f" e.value = {value}; for (const kind of ['input', 'change', 'blur'])"
-        " e.dispatchEvent(new Event(kind, {bubbles: true})); })()"
-    )
-
-
-def _area(page: chromium.Browser, selector: str) -> np.ndarray:
-    """What is seen of a part, in levels of 0 to 255."""
-    area = page.run(
-        f"(() => {{ const {{ x, y, width, height }} = document.querySelector('{selector}')"
-        ".getBoundingClientRect();"
-        " return { x: x + scrollX, y: y + scrollY, width, height, scale: 1 }; })()"
-    )
-    with Image.open(io.BytesIO(page.picture(area))) as picture:
-        return np.asarray(picture.convert("RGB"), dtype=float)
-
-
 def test_a_pair_is_painted_before_ones_eyes_compared_and_taken_home(
     page, small, tmp_path, monkeypatch
 ):
-    _drop(page, small)
+    drop(page, small)
     page.run(f"{PAINT}.click()")
     page.until(f"{SEEN}({STOP})")
     page.until(f"{SAID}.includes('Done')")
@@ -109,7 +64,7 @@ def test_a_pair_is_painted_before_ones_eyes_compared_and_taken_home(
     command = page.run(command).replace("\n", "")
     file = page.download(tmp_path, "document.querySelector('#take-picture').click()")
     with Image.open(file) as output, Image.open(small.structure) as structure:
-        seen = _area(page, "#picture img")
+        seen = area_of(page, "#picture img")
         height, width = seen.shape[:2]
         pair = [
             np.asarray(each.convert("RGB").resize((width, height)), float)
@@ -120,8 +75,8 @@ def test_a_pair_is_painted_before_ones_eyes_compared_and_taken_home(
     assert np.abs(pair[0] - pair[1])[rows].mean() > 10
     assert np.abs(seen - pair[0])[rows, left].mean() < 5
     assert np.abs(seen - pair[1])[rows, right].mean() < 5
-    _drag(page, 0.9)
-    moved = _area(page, "#picture img")
+    drag(page, 0.9)
+    moved = area_of(page, "#picture img")
     assert np.abs(moved - pair[0])[rows, right].mean() < 5
 
     # The command gives the same picture, pixel for pixel.
@@ -136,29 +91,9 @@ def test_a_pair_is_painted_before_ones_eyes_compared_and_taken_home(
     assert file.name == "structure--appearance.png"
 
 
-def _drag(page: chromium.Browser, share: float) -> None:
-    """The handle, to a share of the width."""
-    x, y, width, height = page.run(
-        "(() => { const r = document.querySelector('#picture img').getBoundingClientRect();"
-        " return [r.x, r.y, r.width, r.height]; })()"
-    )
-    places = [(x + width / 2, "mousePressed"), (x + width * share, "mouseMoved")]
-    for place, kind in [*places, (x + width * share, "mouseReleased")]:
-        page.call(
-            "Input.dispatchMouseEvent",
-            type=kind,
-            x=place,
-            y=y + height / 2,
-            button="left",
-            buttons=1,
-            clickCount=1,
-        )
-    page.until("new Promise((done) => requestAnimationFrame(() => done(true)))")
-
-
 def test_stopping_keeps_the_picture_and_the_gallery_has_both(page, small):
-    _drop(page, small)
-    _turn(page, "steps", 900)
+    drop(page, small)
+    turn(page, "steps", 900)
     page.run(f"{PAINT}.click()")
     # Step by step: another one, and another picture.
     step = f"({SAID}.match(/step (\\d+) of 900/)?.[1] ?? 0)"
@@ -170,8 +105,8 @@ def test_stopping_keeps_the_picture_and_the_gallery_has_both(page, small):
     page.until(f"/Stopped at step \\d+ of 900/.test({SAID})")
     page.until(f"{SEEN}(document.querySelector('#take-panel'))")
     assert page.run(f"{SEEN}({STOP})") is False
-    _turn(page, "steps", 0)
-    _turn(page, "seed", 5)
+    turn(page, "steps", 0)
+    turn(page, "seed", 5)
     page.run(f"{PAINT}.click()")
     page.until(f"{SAID}.includes('Done')")
     thumbnails = "document.querySelectorAll('#painted .thumbnail-item')"
@@ -200,7 +135,7 @@ def test_a_bad_file_gets_a_sentence(page, small, tmp_path, kind):
     assert "Traceback" not in page.run("document.body.innerText")
     page.until("!document.querySelector('#structure img')")
     # A bad file is no dead end.
-    _drop(page, small)
+    drop(page, small)
     # The browser tells of the request that was refused.
     page.problems[:] = [each for each in page.problems if "413" not in each]
 
@@ -208,16 +143,16 @@ def test_a_bad_file_gets_a_sentence(page, small, tmp_path, kind):
 def test_what_is_missing_and_wrong_values_get_a_sentence(page, small):
     page.run(f"{PAINT}.click()")
     page.until(f"{SAID}.startsWith('Drop the picture that has the shapes first')")
-    _drop(page, small)
-    _turn(page, "seed", -1)
+    drop(page, small)
+    turn(page, "seed", -1)
     page.run(f"{PAINT}.click()")
     page.until(f"{SAID}.includes('seed cannot be -1')")
     assert page.run(f"{SEEN}({PAINT})") is True
 
 
 def test_a_brush_says_which_part_is_painted(page, small, tmp_path):
-    _drop(page, small)
-    _turn(page, "steps", 0)
+    drop(page, small)
+    turn(page, "steps", 0)
     page.run("document.querySelector('#brushes button').click()")
     canvas = "document.querySelector('#structure-brush canvas')"
     page.until(f"{canvas}?.dataset.ready === 'true' && {canvas}.checkVisibility()")
@@ -280,7 +215,7 @@ def test_a_sample_pair_and_a_preset_are_a_click_each(page):
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_page_fits_every_screen(browser, studio, width, dark):
     browser.problems.clear()
-    _open(browser, studio, width=width, dark=dark)
+    open_page(browser, studio, width=width, dark=dark)
     browser.run("document.querySelector('#folded button').click()")
     browser.until("document.querySelectorAll('#folded button').length > 5")
     browser.run(
@@ -293,17 +228,17 @@ def test_the_page_fits_every_screen(browser, studio, width, dark):
     assert light is not dark
     if width < 600:
         assert browser.run(f"{PAINT}.getBoundingClientRect().height") >= 44
-    assert _problems(browser) == []
+    assert problems_of(browser) == []
 
 
 def test_the_second_visitor_waits_and_a_closed_tab_makes_room(page, studio, small, tmp_path):
-    _drop(page, small)
-    _turn(page, "steps", 900)
+    drop(page, small)
+    turn(page, "steps", 900)
     page.run(f"{PAINT}.click()")
     page.until(f"/step \\d+ of 900/.test({SAID})")
     with chromium.browser(tmp_path) as other:
-        _open(other, studio)
-        _drop(other, small)
+        open_page(other, studio)
+        drop(other, small)
         other.run(f"{PAINT}.click()")
         other.until(f"{SAID}.includes('Place 1 in the line')")
         assert len(studio.visitors()) == 2
@@ -311,4 +246,4 @@ def test_the_second_visitor_waits_and_a_closed_tab_makes_room(page, studio, smal
         page.open("about:blank")
         other.until(f"{SAID}.includes('Done')")
         assert len(studio.visitors()) == 1
-        assert _problems(other) == []
+        assert problems_of(other) == []
