@@ -16,6 +16,14 @@ def picture(path: Path, size: tuple[int, int] = (20, 16)) -> Path:
     return path
 
 
+def flat_picture(
+    path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (80, 60)
+) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
 def image_set(folder: Path, names: Sequence[str]) -> list[Path]:
     return [picture(folder / f"{name}.png") for name in names]
 
