@@ -21,12 +21,11 @@ ALIKE = 0.5
 """By how much less alike, in cosine, neighbours of another kind count e times less: those beyond an
 outline have little to say."""
 
-ITSELF = 0.5
+ITSELF = 0.2
 """How much the patch's own likeness counts beside that of its neighbourhood."""
 
-UPRIGHT, ABOUT = 16.0, 0.15
-"""What a patch loses for a counterpart at another height, in deviations: skies are above. It is so many
-times the square of what heights differ beyond `ABOUT`, in shares of the pictures' own."""
+UPRIGHT = 4.0
+"""What a patch at the top loses for a counterpart at the bottom, in deviations: skies are above."""
 
 CROWDED, CLOSEST = 0.5, 10
 """What a patch loses for being like many, as a share of its mean likeness to the closest."""
@@ -67,8 +66,7 @@ def correspondence_to_all(
         together = torch.maximum(
             *(consensus(alone, ours, grid, patches, mirrored) for mirrored in (False, True))
         )
-        heights = rows[:, None] - _heights(patches.grid, ours)
-        apart = (heights.abs() - ABOUT).clamp_min(0).square()
+        apart = (rows[:, None] - _heights(patches.grid, ours)).square()
         columns.append([patches.of(each.T).T for each in (alone, together, apart)])
     alone, together, apart = (torch.cat(each, 1) for each in zip(*columns, strict=True))
     likeness = _standard(together) + ITSELF * _standard(alone) - UPRIGHT * apart

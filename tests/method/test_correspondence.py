@@ -67,10 +67,8 @@ def test_likeness_is_put_together_from_neighbours_itself_height_and_rarity(monke
 
     rows = np.repeat([1 / 6, 3 / 6, 5 / 6], 4)
     others = np.repeat([1 / 4, 3 / 4], 5)
-    expected = standard(together) + 0.5 * standard(alone.double().numpy())
-    apart = np.abs(rows[:, None] - others)
-    assert apart.min() < 0.15 < apart.max()
-    expected = expected - 16 * np.square(np.maximum(apart - 0.15, 0))
+    expected = standard(together) + 0.2 * standard(alone.double().numpy())
+    expected = expected - 4 * np.square(rows[:, None] - others)
     closest = np.sort(expected, axis=0)[-3:].mean(0)
     expected = standard(expected - 0.5 * closest)
     found = correspondence(ours, theirs, grid, other)
