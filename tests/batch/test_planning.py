@@ -1,29 +1,15 @@
 """What is left of a batch to do, and what is told before any work."""
 
-import sys
 from dataclasses import replace
 
 import pytest
 import small_batch
-import stand_in
 from small_batch import do_task, planned
 
 from splice.batch import Began, Journal, plan_batch, settings_of
 from splice.batch.planning import fetch_backbones
 from splice.errors import InputError
 from splice.pictures.pairs import Pair, plan_pairs
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_batch.SmallBatch:
-    return small_batch.make(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture
-def _stand_in(monkeypatch):
-    """What surrounds the optimisation is tested here, not the optimisation."""
-    monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
-
 
 # Planning.
 

@@ -19,18 +19,6 @@ from splice.errors import InputError, RunError
 from splice.running.outputs import CHECKPOINT, RunFolder
 from splice.running.recipe import read_recipe
 
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_batch.SmallBatch:
-    return small_batch.make(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture
-def _stand_in(monkeypatch):
-    """What surrounds the optimisation is tested here, not the optimisation."""
-    monkeypatch.setitem(sys.modules, "splice.method.transfer", stand_in.module())
-
-
 # One pair.
 
 

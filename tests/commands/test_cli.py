@@ -19,11 +19,6 @@ from splice.running.signals import Stopped
 RUN_SPLICE = str(small_run.ROOT / "run_splice.py")
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
-
-
 def _call(*arguments: str, cwd: Path, program: str = RUN_SPLICE) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, program, *map(str, arguments)],

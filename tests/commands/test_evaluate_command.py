@@ -8,11 +8,6 @@ import small_run
 from splice.commands.cli import main
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
-
-
 @pytest.mark.slow
 def test_scores_of_outputs_against_another_system(small, tmp_path):
     """Our outputs are copies of the structure images: the row of that baseline, to the digit."""

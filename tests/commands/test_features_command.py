@@ -15,17 +15,6 @@ from PIL import Image
 
 from splice.commands.cli import main
 
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture
-def backbone(small) -> list[str]:
-    return small.backbone
-
-
 # splice features
 
 

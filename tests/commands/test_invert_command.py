@@ -17,16 +17,6 @@ from told import error_line
 from splice.commands.cli import main
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture
-def backbone(small) -> list[str]:
-    return small.backbone
-
-
 @pytest.fixture
 def few(backbone) -> list[str]:
     return [*backbone, "--size=80", "--steps=4", "--precision=fp32", "--quiet"]

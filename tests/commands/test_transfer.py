@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_run
 import stand_in
 from PIL import Image
 from told import error_line
@@ -17,11 +16,6 @@ from splice.commands.transfer import _ending
 from splice.pictures.images import read_image, write_image
 from splice.pictures.png_text import read_text, with_text
 from splice.running.outcome import Outcome
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(autouse=True)

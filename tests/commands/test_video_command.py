@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import small_run
 import small_video
 from told import error_line
 
@@ -13,11 +12,6 @@ from splice.commands.cli import main
 from splice.pictures.images import read_image
 
 CROPS = small_video.crops(6)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(autouse=True)

@@ -11,11 +11,6 @@ from PIL import Image
 from splice.commands.cli import main
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
-
-
 @pytest.mark.slow
 def test_a_whole_run_from_the_command_line(small, tmp_path):
     """Two pictures in, the picture's path on the standard output; twice, two folders."""

@@ -5,7 +5,6 @@ import sys
 from dataclasses import replace
 
 import pytest
-import small_run
 import stand_in
 from stand_in_run import STEPS, run_into, settings_of
 
@@ -13,11 +12,6 @@ from splice.errors import InputError, RunError
 from splice.running.outcome import earlier_outcome
 from splice.running.outputs import CHECKPOINT, FILES, RunFolder
 from splice.running.run import Run
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(autouse=True)

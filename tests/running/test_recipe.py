@@ -24,11 +24,6 @@ from splice.running.recipe import KEYWORD, Recipe, Source, read_recipe, settings
 from splice.running.run import Run
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
-
-
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch):
     """The plumbing alone is tested here."""

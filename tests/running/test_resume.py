@@ -89,11 +89,6 @@ def _identity(file: Path) -> tuple[int, int] | None:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[RunServer]:
     server = RunServer(tmp_path_factory.mktemp("server") / "printed")
     yield server

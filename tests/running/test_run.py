@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_run
 import stand_in
 import torch
 from PIL import Image
@@ -22,11 +21,6 @@ from splice.running.outcome import earlier_outcome
 from splice.running.outputs import CHECKPOINT, FILES, RunFolder
 from splice.running.presets import load_preset
 from splice.running.run import Run
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(autouse=True)

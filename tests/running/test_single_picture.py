@@ -21,11 +21,6 @@ from splice.running.single_picture import SinglePicture, folder_of
 STEPS = 6
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
-
-
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch):
     """The plumbing alone is tested here."""
