@@ -11,6 +11,7 @@ from typing_extensions import override
 from splice.running.durations import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from tqdm import tqdm
@@ -102,9 +103,14 @@ class Bar(Silent):
 class Lines(Silent):
     """Plain lines, for logs: the first step, the last, and one every few seconds."""
 
-    def __init__(self, stream: TextIO, every: float = 10.0) -> None:
-        self._stream = stream
-        self._every = every
+    def __init__(
+        self,
+        stream: TextIO,
+        every: float = 10.0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream, self._every, self._clock = stream, every, clock
         self._stage = ""
         self._first = 0
         self._begun = self._shown = 0.0
@@ -117,23 +123,26 @@ class Lines(Silent):
 
     @override
     def begin(self, first: int, steps: int) -> None:
-        self._first, self._begun = first, time.monotonic()
+        self._first = first
 
     @override
     def step(self, step: Step) -> None:
         if step.note:
             self.say(step.note)
-        now = time.monotonic()
-        done = step.step - self._first
-        if done > 1 and step.step < step.steps and now - self._shown < self._every:
+        now = self._clock()
+        done, remain = step.step - self._first, step.steps - step.step
+        if done <= 1:
+            # The first step prepares much that the others have from it.
+            self._begun = now
+        elif remain and now - self._shown < self._every:
             return
         self._shown = now
-        left = (now - self._begun) / max(1, done) * (step.steps - step.step)
-        self.say(f"step {step.step}/{step.steps}, {duration(left)} left: {_terms(step)}")
+        left = f", {duration((now - self._begun) / (done - 1) * remain)} left" if done > 1 else ""
+        self.say(f"step {step.step}/{step.steps}{left}: {_terms(step)}")
 
     @override
     def count(self, done: int, total: int, unit: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if done == 0:
             self._shown = now
         elif done == total or now - self._shown >= self._every:

@@ -65,11 +65,26 @@ def test_progress_elsewhere_is_plain_lines():
     lines = stream.text.splitlines()
     assert "\r" not in stream.text
     assert lines[0].startswith("fetching the weights")
-    assert lines[1].startswith("step 1/40, ")
+    assert lines[1].startswith("step 1/40: ")
     assert lines[-2].startswith("step 40/40, ")
     assert "structure 0.025" in lines[-2]
     assert lines[-1] == "finished"
     assert len(lines) <= 6  # not one a step
+
+
+def test_time_left_leaves_out_what_the_first_step_prepares():
+    import stand_in
+
+    now, stream = 0.0, _Terminal(tty=False)
+    told = Lines(stream, clock=lambda: now)
+    told.begin(8, 40)
+    for step in range(9, 41):
+        now += 300.0 if step == 9 else 0.5
+        told.step(stand_in.Step(step, 40, {"structure": 1.0}, 0.1, False, "float32"))
+    lines = stream.text.splitlines()
+    assert lines[0].startswith("step 9/40: ")
+    # Twenty of them after the first take 10 s, and 11 more take 5.5.
+    assert lines[1].startswith("step 29/40, 5.5 s left")
 
 
 @pytest.mark.parametrize(("tty", "kind"), [(True, Bar), (False, Lines)])
