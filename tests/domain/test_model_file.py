@@ -12,11 +12,6 @@ from splice.domain.model_file import from_bytes, load_model, save_model, to_byte
 from splice.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    return small_domain.make(tmp_path_factory.mktemp("domain")).folder
-
-
 @pytest.mark.parametrize(
     ("condition", "layer"), [("cls", "film"), ("parts", "attention"), ("text", "bilinear")]
 )

@@ -12,11 +12,6 @@ from splice.errors import InputError
 from splice.pictures.images import write_image
 
 
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    return small_domain.make(tmp_path_factory.mktemp("domain")).folder
-
-
 def _painter(scenes, **changes) -> Painter:
     vit = tiny.frozen()
     model, _ = small_domain.model(scenes, vit, **changes)

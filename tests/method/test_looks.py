@@ -24,11 +24,6 @@ def draw(vit: FrozenViT, side: int = 84, seed: int = 3, image: Tensor = STRUCTUR
 
 
 @pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen()
-
-
-@pytest.fixture(scope="module")
 def looks(vit) -> list[Look]:
     return draw(vit)
 

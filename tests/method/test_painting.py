@@ -1,13 +1,11 @@
 """The default method: where it starts, what it looks at, and its size."""
 
-import pytest
 import tiny
 import torch
 import torch.nn.functional as F
 from tiny_painting import APPEARANCE, STRUCTURE, make, stirred
 from torch import Tensor
 
-from splice.backbones.frozen_vit import FrozenViT
 from splice.method.addresses import find_addresses
 from splice.method.appearances import Appearance
 from splice.method.detail import detail_of, without_detail
@@ -16,12 +14,6 @@ from splice.method.noise import draw_noise
 from splice.method.slopes import applied, with_grain
 from splice.method.tones import find_parts, tone_maps
 from splice.method.transfer import Transfer
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen()
-
 
 # Where it starts.
 

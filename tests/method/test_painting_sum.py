@@ -23,11 +23,6 @@ SIDES = {"short_side": 56, "long_side": 1344}
 KINDS: dict[str, Any] = {"cls": [1, 2, 3, 4], "tokens": [1, 2, 3], "keys": [4]}
 
 
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen()
-
-
 # The sum.
 
 

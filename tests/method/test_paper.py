@@ -17,11 +17,6 @@ from splice.running.presets import load_preset
 STRUCTURE, APPEARANCE = tiny.picture(56, 66, 1), tiny.picture(60, 50, 2)
 
 
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen()
-
-
 def preset(**changes) -> Settings:
     return load_preset("paper", {"seen.short_side": 56, **changes})
 

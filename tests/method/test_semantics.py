@@ -18,11 +18,6 @@ def meaning(**changes) -> Meaning:
     return Meaning(**{"short_side": 56, "channels": 8, "depths": (1.0,), **changes})
 
 
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen()
-
-
 @pytest.fixture
 def plain(monkeypatch) -> None:
     tiny.leave_edges(monkeypatch, semantics)

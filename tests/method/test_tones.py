@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splice.backbones.frozen_vit import FrozenViT
 from splice.method import tones
 from splice.method.appearances import Appearance
 from splice.method.semantics import Semantics
@@ -238,11 +237,6 @@ def test_a_picture_in_its_own_colours_is_itself(radius, monkeypatch):
     own = tiny.semantics(codes, 10 * torch.eye(12), (3, 4), (3, 4))
     found = toned(image, image, own, Tones(parts=5))
     torch.testing.assert_close(found, image, atol=2e-3, rtol=0)
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen()
 
 
 def test_a_picture_like_itself_hardly_changes(vit):

@@ -22,11 +22,6 @@ METHODS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen()
-
-
 @pytest.fixture(autouse=True)
 def entire_pairs(monkeypatch) -> None:
     """In runs of six steps, so that the published method's entire pair counts in two of them."""

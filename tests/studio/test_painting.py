@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-import small_run
 import small_studio
 from PIL import Image
 
@@ -31,11 +30,6 @@ class Watched(Painting):
         super().__setattr__(name, value)
         if name == "moment":
             self.moments.append(value)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
 
 
 def _wish(small, folder, preset="default") -> Wish:

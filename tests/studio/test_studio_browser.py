@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 import chromium
 import numpy as np
 import pytest
-import small_run
 import small_studio
 from PIL import Image
 from studio_page import PAINT, SAID, SEEN, STOP, area_of, drag, drop, open_page, problems_of, turn
@@ -16,11 +15,6 @@ from splice.commands.cli import main
 from splice.method import gamut
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> small_run.SmallRun:
-    return small_run.make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from small_scores import save
 
@@ -16,11 +15,6 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError
 from splice.pictures.images import read_image
 from splice.pictures.pairs import Pair
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen(tiny.standard(patch_size=28))
 
 
 @pytest.fixture

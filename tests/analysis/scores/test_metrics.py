@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,11 +24,6 @@ def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
 def plain_cosine(a: np.ndarray, b: np.ndarray) -> float:
     dot = sum(float(x) * float(y) for x, y in zip(a, b, strict=True))
     return dot / math.sqrt(sum(float(x) ** 2 for x in a) * sum(float(y) ** 2 for y in b))
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen(tiny.standard(patch_size=28))
 
 
 def test_self_sim_is_the_mean_over_all_token_pairs() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import tiny
 from PIL import Image
 from small_scores import made_up, save
 
@@ -14,11 +13,6 @@ from splice.analysis.scores.evaluation import Evaluation
 from splice.analysis.scores.metrics import score
 from splice.backbones.frozen_vit import FrozenViT
 from splice.pictures.images import read_image
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return tiny.frozen(tiny.standard(patch_size=28))
 
 
 @pytest.fixture

@@ -3,16 +3,10 @@
 import json
 
 import pytest
-import small_run
 import tiny  # noqa: F401  (of the gamut it takes few samples)
 
 from splice.commands.cli import main
 from splice.studies.benchmark.stopwatch import PARTS
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return small_run.make(tmp_path_factory.mktemp("small"))
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import blind_sheets
 import numpy as np
 import pytest
 import small_run
@@ -23,16 +22,6 @@ from pair_files import flat_picture
 from PIL import Image
 
 from splice.errors import InputError
-
-
-@pytest.fixture
-def blind(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return blind_sheets.program(monkeypatch, "blind")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return blind_sheets.make(tmp_path)
 
 
 def _order(file: Path) -> list[str]:

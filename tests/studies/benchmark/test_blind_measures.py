@@ -4,24 +4,12 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-import blind_sheets
 import numpy as np
 import pytest
 from blind_sheets import NAMES, made_sheets, table_cells, write_answers
 from PIL import Image
 
 from splice.errors import InputError
-
-
-@pytest.fixture
-def blind(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    return blind_sheets.program(monkeypatch, "blind")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return blind_sheets.make(tmp_path)
-
 
 # Measures.
 

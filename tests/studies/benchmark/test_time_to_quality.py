@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import small_run
 import tiny  # noqa: F401  (of the gamut it takes few samples)
 import torch
 
@@ -21,11 +20,6 @@ def quality(monkeypatch) -> Any:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
     sys.modules.pop("time_to_quality", None)
     return pytest.importorskip("time_to_quality")
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return small_run.make(tmp_path_factory.mktemp("small"))
 
 
 def test_levels_come_from_a_picture_or_from_numbers(quality, tmp_path):

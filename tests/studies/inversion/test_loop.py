@@ -3,23 +3,11 @@
 from itertools import pairwise
 
 import pytest
-import small_inversion
 import torch
 from small_inversion import settings
 
-from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import InputError, RunError
 from splice.studies.inversion import DeepImagePrior, inversion_steps, represent
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return small_inversion.transformer()
-
-
-@pytest.fixture(scope="module")
-def image() -> torch.Tensor:
-    return small_inversion.picture()
 
 
 @pytest.fixture

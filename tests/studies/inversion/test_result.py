@@ -2,24 +2,12 @@
 
 import numpy as np
 import pytest
-import small_inversion
 import torch
 from small_inversion import settings
 
-from splice.backbones.frozen_vit import FrozenViT
 from splice.pictures.images import to_pil
 from splice.studies.inversion import Subject, invert, represent
 from splice.studies.inversion.result import inversion_grid, labels, psnr, relative_distances
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return small_inversion.transformer()
-
-
-@pytest.fixture(scope="module")
-def image() -> torch.Tensor:
-    return small_inversion.picture()
 
 
 @pytest.mark.slow

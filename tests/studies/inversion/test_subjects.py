@@ -1,17 +1,9 @@
 """Which blocks are inverted, and how large the picture is seen."""
 
-import pytest
-import small_inversion
 import torch
 from small_inversion import settings
 
-from splice.backbones.frozen_vit import FrozenViT
 from splice.studies.inversion.subjects import seen, subjects
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return small_inversion.transformer()
 
 
 def test_all_and_deepest_blocks(vit):

@@ -3,22 +3,10 @@
 import math
 
 import pytest
-import small_inversion
 import torch
 
-from splice.backbones.frozen_vit import FrozenViT
 from splice.studies.inversion import represent
 from splice.studies.inversion.targets import targets
-
-
-@pytest.fixture(scope="module")
-def vit() -> FrozenViT:
-    return small_inversion.transformer()
-
-
-@pytest.fixture(scope="module")
-def image() -> torch.Tensor:
-    return small_inversion.picture()
 
 
 def test_features_are_the_backbones(vit, image):

@@ -1,25 +1,10 @@
 """Preference sheets and tallies as commands."""
 
 import json
-from pathlib import Path
 
-import preference_sheet
-import pytest
 from preference_sheet import answers_on, page_data, saved_answers
 
 from splice.commands.cli import main
-from splice.pictures.pairs import Pair
-
-
-@pytest.fixture
-def pairs(tmp_path) -> list[Pair]:
-    return preference_sheet.make_pairs(tmp_path)
-
-
-@pytest.fixture
-def systems(tmp_path) -> dict[str, Path]:
-    return preference_sheet.make_systems(tmp_path)
-
 
 # The commands.
 

@@ -1,27 +1,14 @@
 """The blind preference sheet, which shows everything and tells nothing."""
 
 import re
-from pathlib import Path
 
 import html_pages
-import preference_sheet
 import pytest
 from preference_sheet import NAMES, owner_of, page_data
 
 from splice.errors import InputError
 from splice.pictures.pairs import Pair
 from splice.studies.report.sheet import QUESTION, draw_questions, token, write_sheet
-
-
-@pytest.fixture
-def pairs(tmp_path) -> list[Pair]:
-    return preference_sheet.make_pairs(tmp_path)
-
-
-@pytest.fixture
-def systems(tmp_path) -> dict[str, Path]:
-    return preference_sheet.make_systems(tmp_path)
-
 
 # The sheet.
 

@@ -2,27 +2,13 @@
 
 import math
 import random
-from pathlib import Path
 
-import preference_sheet
 import pytest
 from preference_sheet import NAMES, answers_on, owner_of, saved_answers
 
 from splice.errors import InputError
-from splice.pictures.pairs import Pair
 from splice.studies.report.sheet import draw_questions, write_sheet
 from splice.studies.report.tally import Choice, effective_number, read_answers, tally, wilson
-
-
-@pytest.fixture
-def pairs(tmp_path) -> list[Pair]:
-    return preference_sheet.make_pairs(tmp_path)
-
-
-@pytest.fixture
-def systems(tmp_path) -> dict[str, Path]:
-    return preference_sheet.make_systems(tmp_path)
-
 
 # The tally.
 
