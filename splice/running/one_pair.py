@@ -30,7 +30,7 @@ class More(TypedDict, total=False):
     structure_mask: AnyPicture | None
     appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None
     vit: FrozenViT | None
-    watch: Callable[[Step], object]
+    callback: Callable[[Step], object]
 
 
 @overload
@@ -75,7 +75,7 @@ def splice_pair(
     appearance_mask: AnyPicture | Sequence[AnyPicture | None] | None = None,
     kind: Kind = "tensor",
     vit: FrozenViT | None = None,
-    watch: Callable[[Step], object] = lambda step: None,
+    callback: Callable[[Step], object] = lambda step: None,
 ) -> Tensor | Image.Image | np.ndarray:
     """The structure image in the look of the appearance image, with nothing written.
 
@@ -89,7 +89,7 @@ def splice_pair(
         appearance_mask: likewise, white where the look comes from; or one for each of several.
         kind: what is returned, whatever was given.
         vit: the settings' backbone on the settings' device, if it is loaded already.
-        watch: is given the record of every step, whose `output()` is the picture so far.
+        callback: is given the record of every step, whose `output()` is the picture so far.
 
     Returns:
         sRGB. "tensor": float32 of 3 × height × width in [0, 1], transparency laid over white.
@@ -110,7 +110,7 @@ def splice_pair(
         vit = FrozenViT.load(settings.backbone, device=device, weights=settings.weights)
     transfer = Transfer(*pictures.pair, settings, vit, device, **pictures.masks)
     for step in transfer.steps():
-        watch(step)
+        callback(step)
     output = transfer.output().cpu()
     if kind == "tensor":
         return output

@@ -114,6 +114,7 @@ class Run:
         *,
         watch: "Callable[[Step], object]" = lambda step: None,
         stop: Callable[[], int | None] = lambda: None,
+        shown: Callable[[], object] = lambda: None,
         checkpoint_every: float = 30.0,
     ) -> Outcome:
         """Do the steps that are left, and write everything.
@@ -121,6 +122,7 @@ class Run:
         Args:
             watch: is given the record of every step.
             stop: is asked after every step; an exit status means to stop there.
+            shown: is called whenever the picture so far lies in the folder.
             checkpoint_every: seconds between two checkpoints; 0 for one after every step.
 
         Raises:
@@ -135,11 +137,13 @@ class Run:
                 self._frames.append(self._small(self.transfer.picture()))
                 if time.monotonic() >= self._show_from:
                     self._show()
+                    shown()
 
         try:
             with self._memory_explained():
                 if self.settings.method == "painting" and self.settings.step_count > 0:
                     self._show()
+                    shown()
                 steps, every = self.transfer.steps(), checkpoint_every
                 status = proceed(steps, taken, watch=watch, stop=stop, save=self.save, every=every)
                 if not frames_at:

@@ -1,12 +1,15 @@
 """Files to take home, under names that say what they are."""
 
+import json
 import re
-import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from splice.running.outputs import PANEL, PICTURE, RECORD, TIME_LAPSE
-from splice.studio.painting import Painting
+from splice.running.recipe import with_sources
+from splice.studio.painting import Painting, Wish
 
 KINDS = {
     "picture": (PICTURE, ".png"),
@@ -30,7 +33,10 @@ class Download:
 
 
 def downloads(painting: Painting) -> dict[str, Download]:
-    """What a run has to take home, by kind; copied once, beside the run's own files."""
+    """What a run has to take home, by kind; copied once, beside the run's own files.
+
+    Picture and record name the files as the visitor knows them, and no folder of the server's.
+    """
     wish = painting.wish
     stem = "--".join(_plain(Path(each.name).stem) for each in (wish.structure, wish.appearance))
     found = {}
@@ -41,11 +47,36 @@ def downloads(painting: Painting) -> dict[str, Download]:
         target = painting.folder / "downloads" / f"{stem}{ending}"
         if not target.is_file():
             target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(source, target)
+            target.write_bytes(_at_home(kind, source.read_bytes(), wish))
         found[kind] = Download(kind, target)
     masks = zip(MASKS, (wish.structure_mask, wish.appearance_mask), strict=True)
     found |= {kind: Download(kind, file) for kind, file in masks if file is not None}
     return found
+
+
+def _at_home(kind: str, content: bytes, wish: Wish) -> bytes:
+    """What a file of the run says on another machine."""
+    masks = zip(MASKS, (wish.structure_mask, wish.appearance_mask), strict=True)
+    names = {
+        "structure image": wish.structure.name,
+        "appearance image": wish.appearance.name,
+        **{what: mask.name for what, mask in masks if mask is not None},
+    }
+    if kind == "picture":
+        return with_sources(content, {what: Path(name) for what, name in names.items()})
+    if kind == "record":
+        record = json.loads(content)
+        for role in ("structure", "appearance"):
+            _rename(record[role], names, role)
+        return (json.dumps(record, indent=2) + "\n").encode()
+    return content
+
+
+def _rename(entry: dict[str, Any], names: Mapping[str, str], role: str) -> None:
+    """Gives an entry of a record, and that of its mask, the visitor's names."""
+    entry["file"] = names[f"{role} image"]
+    if "mask" in entry:
+        entry["mask"]["file"] = names[f"{role} mask"]
 
 
 def _plain(stem: str) -> str:

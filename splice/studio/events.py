@@ -38,7 +38,7 @@ def wire(page: gr.Blocks, workshop: Workshop, parts: Parts) -> None:
     for role, drop in parts.drops.items():
         brush = parts.brushes[role]
         given = {"inputs": drop, "outputs": [drop, brush, parts.say], **_HIDDEN}
-        drop.upload(_dropping(workshop, parts, role), preprocess=False, **given)
+        drop.upload(_dropping(page, workshop, parts, role), preprocess=False, **given)
         drop.clear(_clearing(workshop, parts, role), None, brush, **_HIDDEN)
         brush.submit(_brushing(workshop, parts, role), None, parts.say, **_HIDDEN)
     if parts.samples is not None:
@@ -75,11 +75,16 @@ def _shown_parts(parts: Parts) -> list[Any]:
     ]
 
 
-def _dropping(workshop: Workshop, parts: Parts, role: Role) -> Callable[..., Changes]:
+def _dropping(
+    page: gr.Blocks, workshop: Workshop, parts: Parts, role: Role
+) -> Callable[..., Changes]:
     def drop(request: gr.Request, upload: dict[str, Any] | None) -> Changes:
         visitor = workshop.visitors.of(request.session_hash)
         if upload is None:
             return gr.skip()
+        # A request may name any path; only what was sent to this server is read, and later removed.
+        if upload.get("path") not in page.upload_file_set:
+            return {parts.say: trouble("that file has not come here; drop it again.")}
         file = Path(upload["path"])
         visitor.uploads.add(file)
         try:

@@ -14,7 +14,7 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.errors import SpliceError
 from splice.method.settings import Settings
 from splice.method.step import Step
-from splice.pictures.images import to_pil
+from splice.pictures.images import read_image, to_pil
 from splice.running.inputs import Files
 from splice.running.outcome import Outcome
 from splice.running.outputs import PICTURE, RunFolder
@@ -150,6 +150,7 @@ class Painting:
             backbones[key] = run.vit
             outcome = run.proceed(
                 watch=self._watcher(run, left),
+                shown=self._toned,
                 stop=lambda: 0 if stopping() else None,
                 checkpoint_every=float("inf"),
             )
@@ -175,10 +176,9 @@ class Painting:
             # contain what is found once for a pair.
             clock.add(step.step, step.seconds if step.step == run.first + 1 else now - last)
             last = now
-            toned = self._shown == 0 and (self.folder / PICTURE).is_file()
-            # While the lesson is learnt there is nothing but the tones, which lie there in full size.
-            if toned or (now >= self._next and method.kind(step.step - 1) != "lesson"):
-                self._show(self.folder / PICTURE if toned else to_pil(run.transfer.picture()))
+            # While the lesson is learnt there is nothing but the tones.
+            if now >= self._next and method.kind(step.step - 1) != "lesson":
+                self._show(to_pil(run.transfer.picture()))
                 ended = time.monotonic()
                 self._next = ended + max(SHOWN_EVERY, SHOWN_RARELY * (ended - now))
             ending = step.step == step.steps
@@ -191,6 +191,11 @@ class Painting:
 
         return watch
 
+    def _toned(self) -> None:
+        """Shows the first picture that lies there in full size."""
+        if self._shown == 0:
+            self._show(self.folder / PICTURE)
+
     def _fetching(self, stage: str, done: int, total: int | None) -> None:
         size = f", {done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else ""
         self._tell(words=f"{stage}{size}")
@@ -200,8 +205,8 @@ class Painting:
         self._shown += 1
         file = self.folder / f"shown-{self._shown}.jpg"
         if isinstance(picture, Path):
-            with Image.open(picture) as opened:
-                picture = shrunk(opened)
+            # It has the structure image's profile and transparency, which a page's JPEG has not.
+            picture = shrunk(to_pil(read_image(picture)))
         size = self.wish.structure.size
         if picture.size != size:
             picture = picture.resize(size, Image.Resampling.BICUBIC)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from splice.errors import InputError, RunError
 from splice.method.settings import Settings
@@ -18,6 +19,9 @@ from splice.studio.workshop import Workshop
 
 LOOPBACK = "127.0.0.1"
 """Only programs of this machine can reach it."""
+
+_OWN_NAMES = (LOOPBACK, "localhost", "::1")
+"""Of this machine, by which its own browsers know it, also through a tunnel."""
 
 _UNUSED = ("/process_recording",)
 """What the web library would do for a visitor that the page has no use for, and that writes files."""
@@ -126,7 +130,7 @@ def _launch(
             # Named, so that no variable of the environment opens others.
             allowed_paths=[str(folder)],
             max_file_size=most_bytes,
-            app_kwargs={"middleware": [Middleware(_Refusing)]},
+            app_kwargs={"middleware": [Middleware(_Refusing, shared=share)]},
             theme=theme(),
             css=style(),
         )
@@ -142,14 +146,30 @@ def _launch(
 
 
 class _Refusing:
-    """Answers what the page has no use for with 404."""
+    """Answers what the page has no use for with 404, and pages of other servers with 403.
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    A browser lets any page on the web send requests to this machine. It says of which page they come,
+    and by what name it knows the server, which may be one that somebody else has pointed here.
+    """
+
+    def __init__(self, app: Any, shared: bool) -> None:
+        self._app, self._shared = app, shared
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"].rstrip("/").endswith(_UNUSED):
-            await send({"type": "http.response.start", "status": 404, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
+        status = self._refused(scope) if scope["type"] == "http" else None
+        if status is None:
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _refused(self, scope: Any) -> int | None:
+        if scope["path"].rstrip("/").endswith(_UNUSED):
+            return 404
+        told = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host, origin = told.get(b"host", ""), told.get(b"origin")
+        # A public address is for everybody, whatever leads there.
+        if self._shared:
+            return None
+        foreign = origin is not None and urlsplit(origin).netloc != host
+        return 403 if foreign or urlsplit(f"//{host}").hostname not in _OWN_NAMES else None

@@ -88,7 +88,7 @@ def test_transparency_goes_through(levels, vit):
 def test_the_watcher_sees_the_picture_so_far_and_disturbs_nothing(levels, vit, wanted):
     seen = []
     output = splice_pair(
-        *levels, SETTINGS, vit=vit, watch=lambda step: seen.append((step.step, step.output()))
+        *levels, SETTINGS, vit=vit, callback=lambda step: seen.append((step.step, step.output()))
     )
     assert torch.equal(output, wanted)
     assert [number for number, _ in seen] == [1, 2]

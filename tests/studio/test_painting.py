@@ -1,14 +1,17 @@
 """A run as a visitor sees it, compared with the same run from the command line."""
 
 import shlex
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 import small_studio
+from picture_files import ADOBE_RGB, SRGB, icc_profile, png_bytes, put
 from PIL import Image
 
 from splice.commands.cli import main
+from splice.running.recipe import read_recipe
 from splice.studio.command_line import command_line
 from splice.studio.downloads import downloads
 from splice.studio.painting import Moment, Painting, Wish
@@ -79,6 +82,40 @@ def test_the_picture_is_that_of_the_command_line(small, tmp_path, monkeypatch):
         # A PNG says of which files it was made, and these lie elsewhere.
         with Image.open(taken[kind].file) as mine, Image.open(tmp_path / "typed" / name) as typed:
             assert mine.tobytes() == typed.tobytes(), kind
+    # They say of which files they were made as the visitor knows them.
+    for file in (taken["picture"].file, taken["record"].file):
+        assert str(tmp_path).encode() not in file.read_bytes()
+    sources = read_recipe(taken["picture"].file).sources
+    assert {what: each.file for what, each in sources.items()} == {
+        "structure image": wish.structure.name,
+        "appearance image": wish.appearance.name,
+    }
+    # The first picture is shown before a step is done.
+    assert next(m.step for m in painting.moments if m.picture is not None) == 0
+
+
+def test_colours_are_shown_as_they_are_seen(small, tmp_path):
+    # Half transparent, and in a profile of wider colours.
+    values = np.full((64, 86, 4), (200, 40, 60, 128), np.uint8)
+    profile = zlib.compress(icc_profile(2.2, ADOBE_RGB))
+    file = put(tmp_path, "wide.png", png_bytes(values, iCCP=b"wide\0\0" + profile))
+    structure = keep(file, tmp_path / "s", file.name)
+    appearance = keep(small.appearance, tmp_path / "a", small.appearance.name)
+    settings = small_studio.presets(small)["default"].model_copy(
+        update={"strength": 0.0, "steps": 1}
+    )
+    painting = Watched(Wish(structure, appearance, "default", settings), tmp_path / "run")
+    _run(painting)
+    # At strength 0 the picture is the structure image. From the profile's red to sRGB's, on white:
+    linear = np.linalg.solve(SRGB, ADOBE_RGB @ (values[0, 0, :3] / 255) ** 2.2).clip(0, 1)
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    expected = 255 * (srgb * 128 / 255 + 127 / 255)
+    for shown in {
+        m.picture for m in painting.moments if m.picture is not None and m.picture.is_file()
+    }:
+        with Image.open(shown) as picture:
+            seen = np.asarray(picture.convert("RGB"), float).mean((0, 1))
+        np.testing.assert_allclose(seen, expected, atol=4)
 
 
 @pytest.mark.slow

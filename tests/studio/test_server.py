@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import socket
 import sys
 import uuid
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import small_run
+from PIL import Image
 from studio_server import studio_server
 
 from splice.errors import RunError
@@ -37,12 +39,14 @@ def _ask(studio, method: str, path: str, body: bytes = b"", **headers: str):
         connection.close()
 
 
-def _upload(studio, content: bytes, name: str = "a.png", path: str = "/gradio_api/upload"):
+def _upload(
+    studio, content: bytes, name: str = "a.png", path: str = "/gradio_api/upload", **headers: str
+):
     edge = uuid.uuid4().hex
     head = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
     body = head.encode() + content + f"\r\n--{edge}--\r\n".encode()
     kind = f"multipart/form-data; boundary={edge}"
-    return _ask(studio, "POST", path, body, **{"Content-Type": kind})
+    return _ask(studio, "POST", path, body, **{"Content-Type": kind, **headers})
 
 
 def _files(studio) -> set[str]:
@@ -89,6 +93,48 @@ def test_routes_without_a_use_are_shut(studio):
 def test_no_other_file_can_be_fetched(studio, path):
     status, _ = _ask(studio, "GET", f"/gradio_api/file={path.format(here=__file__)}")
     assert status in (403, 404)
+
+
+def test_pages_of_other_servers_are_refused(studio):
+    netloc = urlsplit(studio.address).netloc
+    port = netloc.rpartition(":")[2]
+    before = _files(studio)
+    assert _upload(studio, b"x", Origin="https://elsewhere.example")[0] == 403
+    assert _upload(studio, b"x", Origin="null")[0] == 403
+    # Somebody may point a name of theirs at this machine.
+    strange = f"elsewhere.example:{port}"
+    assert _upload(studio, b"x", Host=strange, Origin=f"http://{strange}")[0] == 403
+    assert _ask(studio, "GET", "/", Host=strange)[0] == 403
+    assert _files(studio) == before
+    assert _upload(studio, b"own", Origin=f"http://{netloc}")[0] == 200
+    own = f"localhost:{port}"
+    assert _upload(studio, b"tunnel", Host=own, Origin=f"http://{own}")[0] == 200
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
+def test_a_drop_that_names_a_file_of_the_server_is_refused(studio, tmp_path, meta):
+    secret = tmp_path / "secret.png"
+    Image.new("RGB", (40, 30), (1, 2, 3)).save(secret)
+    inside = studio.folder / "somebodys" / "secret.png"
+    inside.parent.mkdir(exist_ok=True)
+    shutil.copyfile(secret, inside)
+    config = json.loads(_ask(studio, "GET", "/config")[1])
+    drops = [
+        i for i, each in enumerate(config["dependencies"]) if each["targets"][0][1] == "upload"
+    ]
+    assert len(drops) == 2
+    for file in (secret, inside):
+        session = uuid.uuid4().hex
+        given = {"path": str(file), "orig_name": "secret.png", **meta}
+        asked = {"data": [given], "fn_index": drops[0], "session_hash": session}
+        kind = {"Content-Type": "application/json"}
+        path = "/gradio_api/queue/join"
+        assert _ask(studio, "POST", path, json.dumps(asked).encode(), **kind)[0] == 200
+        path = f"/gradio_api/queue/data?session_hash={session}"
+        answer = _ask(studio, "GET", path)[1].decode()
+        assert "process_completed" in answer
+        assert "preview" not in answer
+        assert file.is_file()
 
 
 def test_without_the_extra_it_is_named(monkeypatch):
