@@ -123,6 +123,7 @@ def _encoded(path: str | Path, suffix: str, image: Tensor, kept: Kept) -> bytes:
     elif suffix == ".png":
         options["pnginfo"] = marks = PngInfo()
         marks.add(*_SRGB)
+    picture = _as_it_was(picture, image, kept)
     buffer = io.BytesIO()
     try:
         picture.save(buffer, _NAMES[suffix], **options)
@@ -132,6 +133,16 @@ def _encoded(path: str | Path, suffix: str, image: Tensor, kept: Kept) -> bytes:
             f"{path} cannot be written: {_NAMES[suffix]} cannot hold {size}; name it .png."
         ) from error
     return buffer.getvalue()
+
+
+def _as_it_was(picture: Image.Image, image: Tensor, kept: Kept) -> Image.Image:
+    """The picture to write, with the pixels of the picture it was made from where it shows the same."""
+    own = kept.own
+    shape = (picture.height, picture.width, len(picture.getbands()))
+    if own is None or own.stored.shape != shape:
+        return picture
+    same = (np.asarray(to_pil(image)) == own.seen).all(-1, keepdims=True)
+    return Image.fromarray(np.where(same, own.stored, np.asarray(picture)))
 
 
 def _deep(image: Tensor, kept: Kept) -> bytes:

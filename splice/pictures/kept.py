@@ -3,28 +3,46 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from splice.pictures.colour import opacity
+from splice.pictures.colour import opacity, to_srgb
 from splice.pictures.picture_file import MAX_PIXELS, open_picture
 from splice.pictures.profiles import profile_of_output
 from splice.pictures.upright import turn_upright
 
 
 @dataclass(frozen=True)
+class Own:
+    """A picture's pixels, so that those that nobody changed can be written as they were.
+
+    The way from a profile to sRGB and back, or from transparent over white and back, rounds colours.
+
+    Attributes:
+        stored: as its file has them, upright.
+        seen: as they are read, in sRGB and over white.
+    """
+
+    stored: UInt8[np.ndarray, "rows columns channels"]
+    seen: UInt8[np.ndarray, "rows columns 3"]
+
+
+@dataclass(frozen=True)
 class Kept:
-    """Transparency and colour profile, for `write_image`.
+    """Transparency, colour profile and unchanged pixels, for `write_image`.
 
     Attributes:
         opacity: of each pixel, 0 (clear) to 1; None where all are opaque.
         profile: the ICC profile that colours are to be written in; None for sRGB.
+        own: pixels of a picture of 8 bits that has one of both; None where none are needed.
     """
 
     opacity: Float[Tensor, "rows columns"] | None = None
     profile: bytes | None = None
+    own: Own | None = None
 
 
 NOTHING = Kept()
@@ -47,10 +65,18 @@ def read_kept(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Kept:
 
 
 def kept_of(picture: Image.Image) -> Kept:
-    """The same of an opened picture, which is decoded only where it may be transparent."""
+    """The same of an opened picture, which is decoded only where something is kept of it."""
     profile = profile_of_output(picture)
-    if not picture.has_transparency_data:
-        return Kept(None, profile)
+    if profile is None and not picture.has_transparency_data:
+        return NOTHING
     picture.load()
-    values = opacity(turn_upright(picture))
-    return Kept(None if values is None else torch.from_numpy(values.copy()), profile)
+    upright = turn_upright(picture)
+    values = opacity(upright) if picture.has_transparency_data else None
+    kept = None if values is None else torch.from_numpy(values.copy())
+    return Kept(kept, profile, _own(upright) if profile or values is not None else None)
+
+
+def _own(picture: Image.Image) -> Own | None:
+    if picture.mode not in ("RGB", "RGBA"):
+        return None
+    return Own(np.array(picture), to_srgb(picture, "the picture"))

@@ -47,7 +47,8 @@ class Encoder:
             RunError: PyAV is not installed, or built without H.264.
         """
         self._av = import_av()
-        self._base = source.time_base
+        self._base, self._rate = source.time_base, source.rate
+        self._end = Fraction(0)
         self._film = None if source.film is None else self._av.open(str(source.film))
         format_name = _FORMATS[output.suffix.lower()]
         self._container = self._av.open(file, "w", format=format_name)
@@ -91,12 +92,17 @@ class Encoder:
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         frame.pts, frame.time_base = time, self._base
         self._audio.copy(until=time * self._base)
+        self._end = time * self._base + 1 / self._rate
         self._container.mux(self._stream.encode(frame))
 
-    def close(self) -> None:
-        """Writes what is left of pictures and audio, and the end of the file."""
+    def close(self, *, whole: bool) -> None:
+        """Writes what is left of pictures and audio, and the end of the file.
+
+        Args:
+            whole: all frames were added; else audio ends with the last that was.
+        """
         self._container.mux(self._stream.encode(None))
-        self._audio.copy()
+        self._audio.copy(until=None if whole else self._end)
         self.release()
 
     def release(self) -> None:
@@ -123,12 +129,12 @@ class _Audio:
         self._next = next(self._packets, None)
 
     def copy(self, until: Fraction | None = None) -> None:
-        """Copies what is heard until so many seconds, or all."""
+        """Copies the packets that begin before so many seconds, or all."""
         while self._next is not None:
             packet = self._next
             # Without a time stamp it is the empty one that ends a track.
             if packet.dts is not None:
-                if until is not None and packet.dts * packet.time_base > until:
+                if until is not None and packet.dts * packet.time_base >= until:
                     return
                 packet.stream = self._targets[packet.stream.index]
                 self._container.mux(packet)

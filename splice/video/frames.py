@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -60,6 +61,11 @@ class Source(ABC):
         """The file whose audio is kept; None where there is none."""
         return None
 
+    @property
+    def folders(self) -> set[Path]:
+        """Where frames lie as files, which what is painted could replace."""
+        return set()
+
     @abstractmethod
     def read(self) -> Iterator[Frame]:
         """The frames as they are, from the first.
@@ -105,13 +111,23 @@ class FrameFolder(Source):
             rate: frames in a second.
 
         Raises:
-            InputError: there are none.
+            InputError: there are none, or two whose names differ in nothing but suffix and folder.
         """
         self.place, self.rate = place, rate or USUAL_RATE
         self.time_base = 1 / self.rate
-        self.files = sorted(files, key=lambda file: _by_numbers(file.name))
+        # A pattern with several ** finds files more than once.
+        self.files = sorted(dict.fromkeys(files), key=lambda file: _by_numbers(file.name))
         if not files:
             raise InputError(f"{place} holds no frames; give a video, or a folder of pictures.")
+        named: dict[str, Path] = {}
+        for file in self.files:
+            other = named.setdefault(file.stem, file)
+            # What is painted of one would replace what is painted of the other.
+            if other is not file:
+                raise InputError(
+                    f"{other} and {file} are both named {file.stem}; give frames whose names differ "
+                    "without suffix and folder."
+                )
 
     @property
     @override
@@ -119,6 +135,13 @@ class FrameFolder(Source):
         """What outputs are called after: the folder."""
         folder = self.place if self.place.is_dir() else self.files[0].parent
         return folder.resolve().name or "frames"
+
+    @property
+    @override
+    def folders(self) -> set[Path]:
+        """Of the files, and of those that they link to, which may have the same names."""
+        linked = {Path(os.path.realpath(file)).parent for file in self.files}
+        return linked | {file.parent for file in self.files}
 
     @override
     def read(self) -> Iterator[Frame]:
@@ -141,7 +164,8 @@ def open_frames(place: Path, rate: Fraction | None = None) -> Source:
         rate: frames in a second, of pictures in files.
 
     Raises:
-        InputError: there is nothing of that name, it is no video, or it holds no frames.
+        InputError: there is nothing of that name, it is no video, it holds no frames, or two of
+            one name.
         RunError: it is a video, and PyAV is not installed.
     """
     if place.is_dir():

@@ -1,7 +1,4 @@
-"""What one generator learns of several key frames: of each in turn what it would learn of a picture.
-
-What it is given is not corrected, since nobody would correct what other frames give.
-"""
+"""What one generator learns of several key frames: of each in turn what it would learn of a picture."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -177,7 +177,7 @@ class VideoRun:
 
         with explained(self._height, self._width, self.device, self.settings):
             painter = FramePainter(self._transfer)
-            write_frames(output, self._source, self.settings.depth, painted())
+            write_frames(output, self._source, self.settings.depth, painted(), self.count)
         if not status:
             self.folder.remove(CHECKPOINT)
         return self.outcome(output, done, painter.flicker, status[0] if status else None)

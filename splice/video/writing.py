@@ -44,11 +44,13 @@ def check_output(output: Path, source: Source, depth: int) -> None:
         depth: bits of each value.
 
     Raises:
-        InputError: a name of no video, no folder for it, audio that it cannot hold, or the source
-            itself.
+        InputError: a name of no video, no folder for it, audio that it cannot hold, the source
+            itself, or a folder of its frames.
     """
-    if output.exists() and source.place.exists() and output.samefile(source.place):
+    if _is_same(output, source.place):
         raise InputError(f"--output {output} is the video itself; name another.")
+    if any(_is_same(output, folder) for folder in source.folders):
+        raise InputError(f"--output {output} holds frames of {source.place}; name another folder.")
     if not is_film_name(output):
         if output.is_file():
             raise InputError(f"--output {output} is a file; give a folder or a video.")
@@ -64,18 +66,25 @@ def check_output(output: Path, source: Source, depth: int) -> None:
 
 
 def write_frames(
-    output: Path, source: Source, depth: int, painted: Iterable[tuple[Painted, Frame]]
+    output: Path,
+    source: Source,
+    depth: int,
+    painted: Iterable[tuple[Painted, Frame]],
+    count: int | None = None,
 ) -> None:
     """Write what is painted, frame by frame as it comes.
 
     A video has another name until its last frame is there. Where the painting fails, or is stopped,
-    what there is so far takes the name: it can be played. In a folder every file is whole.
+    what there is so far takes the name: it can be played, and its audio ends with its last frame.
+    In a folder every file is whole.
 
     Args:
         output: a video, or a folder for PNGs with the names of the frames.
         source: what is painted; its audio is kept in a video.
         depth: bits of each value, in a folder.
         painted: pictures in [0, 1], and the frames that they were painted of.
+        count: of all frames; where fewer are painted, the painting was stopped. By default it was
+            not, unless it failed.
 
     Raises:
         InputError: the place cannot take it.
@@ -88,7 +97,7 @@ def write_frames(
             write_image(output / f"{frame.name}.png", picture, depth=depth)
         return
     failures: list[Exception] = []
-    write_atomically(output, lambda file: _encode(file, output, source, painted, failures))
+    write_atomically(output, lambda file: _encode(file, output, source, painted, count, failures))
     if failures:
         raise failures[0]
 
@@ -98,10 +107,11 @@ def _encode(
     output: Path,
     source: Source,
     painted: Iterable[tuple[Painted, Frame]],
+    count: int | None,
     failures: list[Exception],
 ) -> None:
     """Write a video; a failure to paint that comes after its first frame is put by."""
-    encoder, frames = None, iter(painted)
+    encoder, frames, written = None, iter(painted), 0
     while True:
         try:
             picture, frame = next(frames)
@@ -114,8 +124,13 @@ def _encode(
             break
         encoder = encoder or Encoder(file, output, source, picture.shape[1:])
         encoder.add(picture, frame.time)
+        written += 1
     if encoder is not None:
-        encoder.close()
+        encoder.close(whole=not failures if count is None else written == count)
+
+
+def _is_same(output: Path, place: Path) -> bool:
+    return output.exists() and place.exists() and output.samefile(place)
 
 
 def _make_folder(folder: Path) -> None:

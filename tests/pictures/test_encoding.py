@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from picture_files import ADOBE_RGB, SRGB, icc_profile, png_bytes
+from picture_files import ADOBE_RGB, SRGB, icc_profile, noise, png_bytes
 from PIL import Image, ImageCms
 
 from splice.errors import InputError, RunError
@@ -201,6 +201,27 @@ def test_transparency_and_profile_together(tmp_path: Path) -> None:
         alpha = np.asarray(opened)[..., 3]
     assert set(np.unique(alpha)) <= {127, 128}
     np.testing.assert_allclose(read_image(tmp_path / "both.png"), 0.75, atol=2 / 255)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("profile", [icc_profile(2.2, ADOBE_RGB), None])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pixels_that_nobody_changed_are_written_as_they_were(
+    tmp_path: Path, suffix: str, profile: bytes | None, channels: int
+) -> None:
+    stored = noise(30, 40, channels)
+    source = tmp_path / f"source{suffix}"
+    Image.fromarray(stored).save(source, icc_profile=profile)
+    image = read_image(source)
+    image[:, :10] = 1 - image[:, :10]
+    target = tmp_path / f"painted{suffix}"
+    write_image(target, image, kept=read_kept(source))
+    with Image.open(target) as opened:
+        written = np.asarray(opened)
+    np.testing.assert_array_equal(written[10:], stored[10:])
+    assert (written[:10] != stored[:10]).any(-1).mean() > 0.9
+    # At another size no pixel is that of the file.
+    write_image(target, image[:, :, :20], kept=read_kept(source))
 
 
 REAL_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

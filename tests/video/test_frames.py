@@ -137,6 +137,29 @@ def test_a_folder_and_a_pattern_are_read_in_the_order_of_numbers(tmp_path):
     assert pattern.sha256() != source.sha256() == open_frames(folder).sha256()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("walk", ["walk/1.png", "walk/1.jpg"]),
+        ("walk/*", ["walk/1.png", "walk/1.jpg"]),
+        ("**/*.png", ["walk/1.png", "walk/late/1.png"]),
+    ],
+)
+def test_frames_of_one_name_are_refused(tmp_path, pattern, names):
+    (tmp_path / "walk" / "late").mkdir(parents=True)
+    for name in ("1.png", "2.png", "1.jpg", "late/1.png"):
+        Image.new("RGB", (40, 30)).save(tmp_path / "walk" / name)
+    with pytest.raises(InputError, match="both named 1; give frames whose names") as raised:
+        open_frames(tmp_path / pattern)
+    assert all(f"{tmp_path / name} " in str(raised.value) for name in names)
+
+
+def test_a_file_that_a_pattern_finds_twice_is_one_frame(tmp_path):
+    small_video.folder(tmp_path / "walk", CROPS[:2])
+    frames = open_frames(tmp_path / "**" / "**" / "*.png").read()
+    assert [frame.name for frame in frames] == ["frame-0", "frame-1"]
+
+
 def test_a_folder_becomes_a_silent_film(tmp_path):
     source = open_frames(small_video.folder(tmp_path / "walk", CROPS), Fraction(10))
     write_frames(tmp_path / "out.mp4", source, 8, _as_it_is(source))
