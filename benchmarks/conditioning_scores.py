@@ -1,5 +1,6 @@
 """How well a model of a domain paints pictures that it has not learnt from, in numbers."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.domain.condition import Condition
 from splice.domain.objective import see
 from splice.domain.painting import Painter
-from splice.domain.pictures import Domain, DomainPicture, find_domain, held_out
+from splice.domain.pictures import Domain, DomainPicture, find_domain, held_out, summary
 from splice.domain.scene_scores import count_scenes
 from splice.domain.scenes import Scene
 from splice.domain.text import words_of
 from splice.errors import InputError
 from splice.pictures.images import read_image
+from splice.running.outputs import RECORD
 
 SCORES = ("self_sim", "dino_i", "texture", "colour")
 """Of the scores of `splice evaluate`, those that are compared."""
@@ -87,6 +89,43 @@ def held_out_part(folder: Path, domain: Domain, count: int, *, captioned: bool) 
             return find_domain(folder, split=split, captioned=captioned)
     _, kept = held_out(domain, count)
     return Domain(domain.root, None, tuple(domain.pictures[index] for index in kept))
+
+
+def recorded_part(folder: Path, model: Path, *, captioned: bool) -> Domain | None:
+    """The pictures that a model has not learnt from, as the record beside it says; None without one.
+
+    Those held out are taken where there are some, else another part of the domain.
+
+    Args:
+        folder: of the domain.
+        model: folder of its training, or its file.
+        captioned: whether pictures need captions.
+
+    Raises:
+        InputError: the record is damaged, or the folder holds other pictures than it tells of.
+    """
+    file = (model if model.is_dir() else model.parent) / RECORD
+    if not file.is_file():
+        return None
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))["domain"]
+        split, counts, kept = said["split"], said["by_folder"], said["held_out"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is no record of a domain's training; give the model in the folder where "
+            "'splice train' wrote it, or remove the file."
+        ) from error
+    domain = find_domain(folder, split=split, captioned=captioned)
+    by_name = {picture.name: picture for picture in domain.pictures}
+    fits = domain.split == split and summary(domain) == counts
+    if not fits or not by_name.keys() >= set(kept):
+        raise InputError(
+            f"{folder} does not hold the {sum(counts.values())} pictures that {file} tells of; give "
+            "the folder that the model was trained with, as it was."
+        )
+    if not kept:
+        return held_out_part(folder, domain, 0, captioned=captioned)
+    return Domain(domain.root, split, tuple(by_name[name] for name in kept))
 
 
 def read_pair(

@@ -15,7 +15,14 @@ from typing import Annotated
 
 import tyro
 from command import run_command
-from conditioning_scores import SCORES, condition_of, draw_held_out, held_out_part, read_pair
+from conditioning_scores import (
+    SCORES,
+    condition_of,
+    draw_held_out,
+    held_out_part,
+    read_pair,
+    recorded_part,
+)
 from contact_sheet import contact_sheet
 from jaxtyping import Float
 from torch import Tensor
@@ -53,14 +60,17 @@ def main(options: Options) -> None:
     """Paint, score, and write the table and the contact sheet.
 
     Raises:
-        InputError: a folder or model that cannot be used, or nothing was held out.
+        InputError: a folder or model that cannot be used, a folder of other pictures than the model's,
+            or nothing was held out.
     """
     model = load_model(options.model)
     vit = FrozenViT.load(model.settings.backbone, weights=model.settings.weights)
     painter = Painter(model, None if model.reader is not None else vit)
     captioned, count = model.reader is not None, model.settings.held_out
-    domain = find_domain(options.folder, captioned=captioned)
-    others = held_out_part(options.folder, domain, count, captioned=captioned)
+    others = recorded_part(options.folder, options.model, captioned=captioned)
+    if others is None:
+        domain = find_domain(options.folder, captioned=captioned)
+        others = held_out_part(options.folder, domain, count, captioned=captioned)
     settings = Settings() if options.steps is None else Settings(steps=options.steps)
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     sums: dict[str, dict[str, float]] = {way: dict.fromkeys(SCORES, 0.0) for way in WAYS}

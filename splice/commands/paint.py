@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,15 +134,19 @@ def _paint(values: Namespace, told: Silent) -> list[Path]:
         raise InputError(f"--output {values.output} cannot be made: {error.strerror}.") from error
     written: list[Path] = []
     names = _distinct([file.stem for file in structures])
+    endings = ("", "--masks") if values.masks else ("",)
+    stems = [f"{name}--{label}{end}" for name in names for label, _ in looks for end in endings]
+    # Names and labels may themselves hold dashes.
+    targets = (values.output / f"{stem}.png" for stem in _distinct(stems))
     told.count(0, len(structures) * len(looks), "pictures")
-    for name, file in zip(names, structures, strict=True):
+    for file in structures:
         picture = read_image(file)
-        for label, condition in looks:
-            target = values.output / f"{name}--{label}.png"
+        for _, condition in looks:
+            target = next(targets)
             write_image(target, painter.paint(picture, condition, values.size))
             written.append(target)
             if values.masks:
-                shown = values.output / f"{name}--{label}--masks.png"
+                shown = next(targets)
                 masks = painter.masks(picture, condition, values.size)
                 write_image(shown, _side_by_side(masks))
                 written.append(shown)
@@ -186,8 +192,7 @@ def _looks(
         )
         looks += [(f"mode-{index}", mode) for index, mode in enumerate(modes, 1)]
     else:
-        labels = _distinct([file.stem for file in files])
-        looks += [(label, painter.look(file)) for label, file in zip(labels, files, strict=True)]
+        looks += [(file.stem, painter.look(file)) for file in files]
     if mixture:
         conditions = [painter.look(file) for file, _ in mixture]
         looks.append(("mix", mixed(conditions, [share for _, share in mixture])))
@@ -195,7 +200,13 @@ def _looks(
     for index, caption in enumerate(captions, 1):
         label = "text" if len(captions) == 1 else f"text-{index}"
         looks.append((label, painter.model.read([caption])))
-    return looks
+    reader = painter.model.reader
+    if reader is not None:
+        unknown = reader.vocabulary.unknown(" ".join(captions))
+        if unknown:
+            told.say(f"words that the model does not know: {', '.join(unknown)}")
+    labels = _distinct([label for label, _ in looks])
+    return [(label, condition) for label, (_, condition) in zip(labels, looks, strict=True)]
 
 
 def _share(text: str) -> tuple[Path, float]:
@@ -226,11 +237,21 @@ def _pictures(place: Path, what: str) -> list[Path]:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, numbered where one comes twice."""
-    return [
-        name if names.count(name) == 1 else f"{name}-{names[: place + 1].count(name)}"
-        for place, name in enumerate(names)
-    ]
+    """The names, numbered where one comes twice; no two are the same, in whatever letters."""
+    # Some systems take Cat.png and cat.png for one file.
+    often = Counter(name.casefold() for name in names)
+    taken = {name for name, count in often.items() if count == 1}
+    distinct = []
+    for name in names:
+        if often[name.casefold()] > 1:
+            name = next(
+                numbered
+                for numbered in (f"{name}-{number}" for number in itertools.count(1))
+                if numbered.casefold() not in taken
+            )
+            taken.add(name.casefold())
+        distinct.append(name)
+    return distinct
 
 
 def _side_by_side(masks: Tensor) -> Tensor:

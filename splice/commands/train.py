@@ -118,7 +118,11 @@ def _run(settings: DomainSettings, values: Namespace, world: World, told: Silent
 
     captioned = settings.condition == "text"
     domain = find_domain(
-        values.folder, split=values.split, captions=values.captions, captioned=captioned
+        values.folder,
+        split=values.split,
+        captions=values.captions,
+        captioned=captioned,
+        output=values.output,
     )
     for problem in domain.problems:
         told.say(f"left out: {problem}")

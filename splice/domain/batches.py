@@ -28,6 +28,7 @@ class Pairs:
         structure: views of structure images, perhaps in other colours.
         appearance: views of appearance images.
         captions: of the appearance images, one each; empty where there are none.
+        pictures: indices of the appearance images.
         others: views of pictures that give a second condition: the appearance images again where
             `same` is true, other pictures else.
         other_captions: of those, other ones where there are several.
@@ -38,6 +39,7 @@ class Pairs:
     structure: Float[Tensor, "batch 3 side side"]
     appearance: Float[Tensor, "batch 3 side side"]
     captions: tuple[str, ...]
+    pictures: tuple[int, ...]
     others: Float[Tensor, "batch 3 side side"]
     other_captions: tuple[str, ...]
     same: Bool[Tensor, " batch"]
@@ -78,13 +80,14 @@ def draw_pairs(
         captions = _two(store.pictures[other].captions, random)
         again = captions[1] if same else _two(store.pictures[second].captions, random)[0]
         views = (*views, store.view(second, random), disguised(views[1], random))
-        rows.append((*views, captions[0], again, same))
-    structure, appearance, others, lessons, said, said_again, same = zip(*rows, strict=True)
+        rows.append((*views, captions[0], again, other, same))
+    structure, appearance, others, lessons, said, said_again, told, same = zip(*rows, strict=True)
     captioned = all(text is not None for text in (*said, *said_again))
     return Pairs(
         torch.stack(structure),
         torch.stack(appearance),
         said if captioned else (),
+        told,
         torch.stack(others),
         said_again if captioned else (),
         torch.tensor(same),

@@ -29,18 +29,21 @@ class Seen:
     """What the frozen transformer sees in a batch of pictures.
 
     Attributes:
-        cls: [CLS] by block, from the shallowest.
+        cls: [CLS] of the blocks that are compared, from the shallowest.
         keys: of the deepest block, with that of [CLS].
         tokens: of the patches, leaving the deepest block.
+        deepest: [CLS] of the deepest block, whether or not it is among those compared.
     """
 
     cls: tuple[Float[Tensor, "batch width"], ...]
     keys: Float[Tensor, "batch tokens width"]
     tokens: Float[Tensor, "batch patches width"]
+    deepest: Float[Tensor, "batch width"]
 
     def __getitem__(self, rows: slice) -> "Seen":
         """What it sees in some of the pictures."""
-        return Seen(tuple(each[rows] for each in self.cls), self.keys[rows], self.tokens[rows])
+        cls = tuple(each[rows] for each in self.cls)
+        return Seen(cls, self.keys[rows], self.tokens[rows], self.deepest[rows])
 
 
 def see(
@@ -59,7 +62,7 @@ def see(
         images, cls={*blocks, last}, keys=[last], tokens=[last], short_side=side, long_side=None
     )
     cls = tuple(features.cls[block] for block in sorted(blocks))
-    return Seen(cls, features.keys[last], features.tokens[last])
+    return Seen(cls, features.keys[last], features.tokens[last], features.cls[last])
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,13 @@ class Distances:
         cls: mean squared difference of [CLS], by block.
         similarity: mean squared difference of the self-similarity of keys.
         keys: mean squared difference of keys.
+        deepest: mean squared difference of the deepest [CLS].
     """
 
     cls: Float[Tensor, "blocks batch"]
     similarity: Float[Tensor, " batch"]
     keys: Float[Tensor, " batch"]
+    deepest: Float[Tensor, " batch"]
 
 
 def distances(one: Seen, other: Seen) -> Distances:
@@ -83,6 +88,7 @@ def distances(one: Seen, other: Seen) -> Distances:
         torch.stack([_apart(a, b) for a, b in zip(one.cls, other.cls, strict=True)]),
         _apart(self_similarity(one.keys), self_similarity(other.keys)),
         _apart(one.keys, other.keys),
+        _apart(one.deepest, other.deepest),
     )
 
 
@@ -94,16 +100,23 @@ class Usual:
         cls: as in `Distances`, by block.
         similarity: likewise.
         keys: likewise.
+        deepest: likewise.
     """
 
     cls: Float[Tensor, " blocks"]
     similarity: Float[Tensor, ""]
     keys: Float[Tensor, ""]
+    deepest: Float[Tensor, ""]
 
     @staticmethod
     def of(found: Distances) -> "Usual":
         """The medians of some pairs."""
-        return Usual(found.cls.median(1).values, found.similarity.median(), found.keys.median())
+        return Usual(
+            found.cls.median(1).values,
+            found.similarity.median(),
+            found.keys.median(),
+            found.deepest.median(),
+        )
 
 
 def paper_terms(

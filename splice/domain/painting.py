@@ -144,7 +144,8 @@ class Painter:
         for index in sizes.argsort(descending=True, stable=True).tolist():
             if sizes[index] == 0:
                 continue
-            if every.words.shape[1] == 1:
+            # Not by how many words there are: one may be that of a single part.
+            if self.model.settings.condition == "cls":
                 found.append(Condition.of_sentence(centres[index : index + 1]))
             else:
                 middle = int(torch.cdist(centres[index : index + 1], every.sentence).argmin())

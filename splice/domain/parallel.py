@@ -39,15 +39,19 @@ class World:
         """Whether this process writes."""
         return self.rank == 0
 
-    def share(self, count: int) -> range:
+    def share(self, count: int, option: str = "--batch") -> range:
         """Which of the things of a joint batch are this process's own.
+
+        Args:
+            count: of the things.
+            option: that says how many there are.
 
         Raises:
             InputError: they cannot be shared evenly.
         """
         if count % self.size:
             raise InputError(
-                f"--batch {count} cannot be shared by {self.size} processes; "
+                f"{option} {count} cannot be shared by {self.size} processes; "
                 f"give a multiple of {self.size}."
             )
         each = count // self.size

@@ -14,16 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splice.domain.text import words_of
 from splice.errors import InputError, SpliceError
 from splice.pictures.formats import PICTURE_SUFFIXES
 from splice.pictures.images import check_picture
 from splice.pictures.pairs.folders import SPLITS
+from splice.running.outputs import CHECKPOINT
 
 TEXT_FOLDERS = ("text", "text_c10")
 """Where captions lie that are not beside their pictures."""
 
 NAME_LISTS = "filenames.pickle"
 """In a part's folder, the names of its pictures, as AttnGAN lists those of CUB and Oxford-102."""
+
+TRAINED = ("model.safetensors", CHECKPOINT)
+"""By each of these files the folder of a training is known: its previews are of no domain."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +69,27 @@ def find_domain(
     split: str | None = None,
     captions: Path | None = None,
     captioned: bool = False,
+    output: Path | None = None,
 ) -> Domain:
-    """The pictures below a folder, with their captions.
+    """The pictures below a folder, with their captions; those in folders of trainings left out.
 
     Args:
         root: of the domain.
         split: which of its parts; by default `train` where there is one, else all of it.
         captions: folder of the texts; by default beside the pictures, or in `text/` or `text_c10/`.
         captioned: leave out pictures without captions.
+        output: folder of the training that is to learn them, which may lie within.
 
     Raises:
-        InputError: no folder, a part that it does not have, or fewer than two pictures.
+        InputError: no folder, a part that it does not have, or fewer than two pictures; an output
+            folder that holds pictures of the domain.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; give a folder of pictures.")
     if captions is not None and not captions.is_dir():
         raise InputError(f"--captions {captions} is not a folder; give one with texts.")
+    if output is not None:
+        _check_output(root, output)
     named, split = _of_split(root, split)
     texts = _Texts([captions] if captions else [root / name for name in TEXT_FOLDERS])
     pictures, problems = [], []
@@ -127,12 +137,37 @@ def _pictures(root: Path) -> Iterator[Path]:
     """All files below a folder that are named like pictures, in the order of their paths."""
     found = []
     for folder, inner, files in os.walk(root, onerror=_refuse):
-        inner[:] = [name for name in inner if not name.startswith((".", "__MACOSX"))]
+        inner[:] = [
+            name
+            for name in inner
+            if not name.startswith((".", "__MACOSX")) and not _is_trained(Path(folder, name))
+        ]
         for name in files:
             path = Path(folder, name)
             if path.suffix.lower() in PICTURE_SUFFIXES and not name.startswith("."):
                 found.append(path)
     yield from sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def _is_trained(folder: Path) -> bool:
+    """Whether a training was or is written to a folder."""
+    return any((folder / name).is_file() for name in TRAINED)
+
+
+def _check_output(root: Path, output: Path) -> None:
+    """Refuse an output folder that holds pictures of the domain, as a resumed run would miss them."""
+    inside, place = root.resolve(), output.resolve()
+    if place == inside:
+        raise InputError(
+            f"--output {output} is the folder of the pictures itself; give another one, "
+            f"such as {root / 'model'}."
+        )
+    if inside not in place.parents or not place.is_dir() or _is_trained(place):
+        return
+    if any(True for _ in _pictures(place)):
+        raise InputError(
+            f"--output {output} holds pictures of the domain {root}; give a folder without any."
+        )
 
 
 def _refuse(error: OSError) -> None:
@@ -192,7 +227,7 @@ class _Texts:
 
 
 def _lines(file: Path) -> tuple[str, ...]:
-    """The sentences of a text, one a line; none where there is no text.
+    """The sentences of a text, one a line, those without a word left out; none without a text.
 
     Raises:
         InputError: it cannot be read.
@@ -205,7 +240,7 @@ def _lines(file: Path) -> tuple[str, ...]:
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}.") from error
     lines = (" ".join(line.replace("\ufffd", " ").split()) for line in text.splitlines())
-    return tuple(line for line in lines if line)
+    return tuple(line for line in lines if words_of(line))
 
 
 def held_out(domain: Domain, count: int) -> tuple[list[int], list[int]]:

@@ -62,45 +62,61 @@ class Reader(nn.Module):
         return self.encoder(numbers.to(self.encoder.lookup.weight.device))
 
     def losses(
-        self, read: Condition, captions: Sequence[str], seen: Seen, world: World
+        self,
+        read: Condition,
+        captions: Sequence[str],
+        pictures: Sequence[int],
+        seen: Seen,
+        world: World,
     ) -> dict[str, Float[Tensor, ""]]:
         """How badly captions fit their pictures, and find them among those of the joint batch.
 
         Args:
             read: what `read` gave for the captions.
             captions: of the pictures.
+            pictures: their indices in the domain; one may be there again, under another caption.
             seen: the pictures.
             world: whose joint batch it is.
         """
-        return _matched(read, captions, self.regions(seen.tokens, seen.cls[-1]), world)
+        regions = self.regions(seen.tokens, seen.deepest)
+        return _matched(read, captions, pictures, regions, world)
 
     def judged(
-        self, read: Condition, captions: Sequence[str], seen: Seen, world: World
+        self,
+        read: Condition,
+        captions: Sequence[str],
+        pictures: Sequence[int],
+        seen: Seen,
+        world: World,
     ) -> dict[str, Float[Tensor, ""]]:
         """The same of paintings, from which nothing about reading is learnt.
 
         Else the reader would learn to find in paintings what is not there.
         """
         fixed = {name: weight.detach() for name, weight in self.regions.named_parameters()}
-        regions = functional_call(self.regions, fixed, (seen.tokens, seen.cls[-1]))
+        regions = functional_call(self.regions, fixed, (seen.tokens, seen.deepest))
         still = Condition(read.sentence.detach(), read.words.detach(), read.present)
-        return _matched(still, captions, regions, world)
+        return _matched(still, captions, pictures, regions, world)
 
     @torch.no_grad()
     def ranks(self, captions: Sequence[str], seen: Seen) -> Float[Tensor, "captions pictures"]:
         """How well captions fit whole pictures, for finding the one of the other."""
-        whole = self.regions(seen.tokens, seen.cls[-1])
+        whole = self.regions(seen.tokens, seen.deepest)
         return picture_likeness(self.read(captions), whole)
 
 
 def _matched(
-    read: Condition, captions: Sequence[str], regions: Regions, world: World
+    read: Condition,
+    captions: Sequence[str],
+    pictures: Sequence[int],
+    regions: Regions,
+    world: World,
 ) -> dict[str, Float[Tensor, ""]]:
-    said = list(captions)
+    said = list(zip(captions, pictures, strict=True))
     if world.size > 1:
-        everyone: list[list[str]] = [[] for _ in range(world.size)]
+        everyone: list[list[tuple[str, int]]] = [[] for _ in range(world.size)]
         dist.all_gather_object(everyone, said)
-        said = [caption for captions in everyone for caption in captions]
+        said = [each for theirs in everyone for each in theirs]
         # What is gathered must have one length everywhere.
         missing = LONGEST - read.words.shape[1]
         present = F.pad(read.present, (0, missing)).to(read.sentence)
@@ -113,7 +129,12 @@ def _matched(
     return matching_losses(read, regions, TEMPERATURES, _alike(said).to(regions.whole.device))
 
 
-def _alike(captions: Sequence[str]) -> Bool[Tensor, "batch batch"]:
-    """Which captions say the same, so that either fits both pictures."""
-    words = [tuple(sorted(words_of(caption))) for caption in captions]
-    return torch.tensor([[one == other for other in words] for one in words])
+def _alike(said: Sequence[tuple[str, int]]) -> Bool[Tensor, "batch batch"]:
+    """Which captions say the same or are of one picture, so that either fits both pictures.
+
+    Xu et al., "AttnGAN", leave out pictures of one class likewise.
+    """
+    words = [tuple(sorted(words_of(caption))) for caption, _ in said]
+    pictures = torch.tensor([picture for _, picture in said])
+    same_words = torch.tensor([[one == other for other in words] for one in words])
+    return same_words | (pictures[:, None] == pictures)

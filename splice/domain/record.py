@@ -10,6 +10,7 @@ from splice.domain.neighbours import Neighbours
 from splice.domain.pictures import Domain, summary
 from splice.domain.settings import DomainSettings
 from splice.domain.training import DomainTraining
+from splice.errors import InputError
 from splice.running import checkpoint as checkpoints
 from splice.running.device import describe_device, peak_memory, versions
 from splice.running.inputs import sha256
@@ -77,7 +78,7 @@ def earlier_training(folder: RunFolder, domain: Domain, settings: DomainSettings
     """The outcome of a finished training of this domain in the folder, if there is one.
 
     Raises:
-        InputError: it was of other pictures, or had other settings.
+        InputError: it was of other pictures, or had other settings or fewer steps.
     """
     record = folder.finished_record()
     if record is None:
@@ -90,8 +91,14 @@ def earlier_training(folder: RunFolder, domain: Domain, settings: DomainSettings
     checkpoints.refuse_differences(
         old, settings.model_dump(mode="json"), inputs, {PICTURES: digest(domain)}, folder.path
     )
-    if old["steps"] != settings.steps or not folder.has(MODEL):
+    if not folder.has(MODEL):
         return None
+    # Beginning anew would remove the finished model.
+    if old["steps"] != settings.steps:
+        raise InputError(
+            f"the training in {folder.path} is finished after --steps {old['steps']}, and finished "
+            "trainings keep no checkpoint to go on from; name another folder for a longer one."
+        )
     return Outcome(folder.path / MODEL, True, steps, steps, seconds)
 
 

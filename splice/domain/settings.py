@@ -18,6 +18,10 @@ LayerName = Literal["concatenation", "attention", "affine", "scbn", "film", "bil
 LAYERS: tuple[LayerName, ...] = get_args(LayerName)
 
 
+TEXT_TERMS = ("words", "sentences", "pictures")
+"""Terms that are of the condition text alone."""
+
+
 class Terms(Section):
     """The weights of the terms that are summed."""
 
@@ -114,6 +118,14 @@ class DomainSettings(Section):
     def _agree(self) -> "DomainSettings":
         if self.seen > self.size * 4:
             raise ValueError(f"seen should be at most four times the size, {4 * self.size}")
+        terms = self.terms.model_dump(exclude={"cls_depths"})
+        if self.condition != "text":
+            terms = {name: value for name, value in terms.items() if name not in TEXT_TERMS}
+        if not any(terms.values()):
+            raise ValueError(
+                "terms.appearance should be above 0, or the weight of another term that counts with "
+                f"the condition {self.condition}, else nothing is learnt"
+            )
         return self
 
 

@@ -35,9 +35,11 @@ class Sights:
         """What is seen in some pictures, on the transformer's device."""
         each = [self._of(index) for index in indices]
         cls = tuple(torch.cat(blocks) for blocks in zip(*(one.cls for one in each), strict=True))
-        return Seen(
-            cls, torch.cat([one.keys for one in each]), torch.cat([one.tokens for one in each])
+        keys, tokens, deepest = (
+            torch.cat([getattr(one, name) for one in each])
+            for name in ("keys", "tokens", "deepest")
         )
+        return Seen(cls, keys, tokens, deepest)
 
     @torch.no_grad()
     def _of(self, index: int) -> Seen:
@@ -47,8 +49,9 @@ class Sights:
         # One by one, so that what is seen does not depend on which others were drawn with it.
         image = self._store.middle(index)[None].to(next(self._vit.parameters()).device)
         seen = see(image, self._vit, [self._vit.blocks], self._side)
-        # Keys are for shapes, of which captions say little.
-        seen = Seen(seen.cls, seen.keys[:, :0], seen.tokens)
+        # Keys are for shapes, of which captions say little. A view would keep all of them.
+        keys = seen.keys.new_empty(1, 0, seen.keys.shape[-1])
+        seen = Seen(seen.cls, keys, seen.tokens, seen.deepest)
         size = 4 * (seen.tokens.numel() + seen.cls[0].numel())
         if size <= self._room:
             self._room -= size

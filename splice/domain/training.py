@@ -6,6 +6,7 @@ each step, the network paints a batch of pairs, and the frozen transformer says 
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -84,7 +85,9 @@ class DomainTraining:
         self._places = world.share(self.settings.batch)
         reading = self.settings.condition == "text"
         self.first = self.settings.text.steps if reading else 0
-        self._reading_places = world.share(self.settings.text.batch) if reading else range(0)
+        self._reading_places = range(0)
+        if reading:
+            self._reading_places = world.share(self.settings.text.batch, "--text.batch")
         self.total = self.first + self.settings.steps
         self.step = 0
         matrices = model.network.matrices()
@@ -153,7 +156,7 @@ class DomainTraining:
         kept, seed = self.neighbours.kept.tolist(), self.settings.seed
         indices, captions = draw_captioned(self.store, kept, seed, self.step, self._reading_places)
         seen = self._sights[indices]
-        terms = reader.losses(reader.read(captions), captions, seen, self.world)
+        terms = reader.losses(reader.read(captions), captions, indices, seen, self.world)
         # At this stage all levels are learnt, whatever counts later.
         return weighted(terms, dict.fromkeys(terms, 1.0))
 
@@ -179,15 +182,15 @@ class DomainTraining:
         terms = paper_terms(output, itself, structure, appearance, usual)
         terms["pixels"] = pixel_term(painted[count : 2 * count], pairs.appearance)
         if contrasted:
-            unit = (usual.cls[-1] * self.vit.width).sqrt().clamp_min(1e-6)
-            features = output.cls[-1] / unit, looked[2 * count :].cls[-1] / unit
+            unit = (usual.deepest * self.vit.width).sqrt().clamp_min(1e-6)
+            features = output.deepest / unit, looked[2 * count :].deepest / unit
             terms["contrast"] = siamese_contrast(*features, pairs.same)
         reader = self.model.reader
         if reader is not None:
-            terms |= reader.judged(condition, pairs.captions, output, self.world)
+            terms |= reader.judged(condition, pairs.captions, pairs.pictures, output, self.world)
         losses = weighted(terms, self._weights)
         if reader is not None and self.settings.text.joint:
-            read = reader.losses(condition, pairs.captions, appearance, self.world)
+            read = reader.losses(condition, pairs.captions, pairs.pictures, appearance, self.world)
             losses["reading"] = torch.stack(list(read.values())).sum()
             losses["total"] = losses["total"] + losses["reading"]
         return losses
@@ -215,6 +218,7 @@ class DomainTraining:
                 torch.cat([each.cls for each in found], 1).median(1).values,
                 torch.cat([each.similarity for each in found]).median(),
                 torch.cat([each.keys for each in found]).median(),
+                torch.cat([each.deepest for each in found]).median(),
             )
         return self._usual
 
@@ -225,15 +229,8 @@ class DomainTraining:
     def _drawn(self, step: int, places: range | None = None, use: int = 0) -> Pairs:
         places = self._places if places is None else places
         drawn = draw_pairs(self.store, self.neighbours, self.settings.seed, step, places, use)
-        return Pairs(
-            drawn.structure.to(self.device),
-            drawn.appearance.to(self.device),
-            drawn.captions,
-            drawn.others.to(self.device),
-            drawn.other_captions,
-            drawn.same.to(self.device),
-            drawn.disguised.to(self.device),
-        )
+        tensors = ("structure", "appearance", "others", "same", "disguised")
+        return replace(drawn, **{name: getattr(drawn, name).to(self.device) for name in tensors})
 
     def _see(self, images: Float[Tensor, "batch 3 height width"]) -> Seen:
         return see(images, self.vit, self._blocks, self.settings.seen)
@@ -259,6 +256,7 @@ class DomainTraining:
             "usual cls": usual.cls,
             "usual similarity": usual.similarity,
             "usual keys": usual.keys,
+            "usual deepest": usual.deepest,
             **self.learner.state(),
         }
 
@@ -273,5 +271,7 @@ class DomainTraining:
         self._compute_in(getattr(torch, state["precision"]))
         self.step, self._failed = int(state["step"]), FailedSteps(self.device)
         self._failed.in_a_row = int(state["failed_in_a_row"])
-        names = ("usual cls", "usual similarity", "usual keys")
-        self._usual = Usual(*(state[name].to(self.device) for name in names))
+        names = ("usual cls", "usual similarity", "usual keys", "usual deepest")
+        # Earlier versions did not keep the last; it is found again as it was.
+        if names[-1] in state:
+            self._usual = Usual(*(state[name].to(self.device) for name in names))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import small_domain
@@ -84,6 +85,26 @@ def test_a_finished_training_is_left_alone_and_another_is_not_begun_over_it(trai
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
     said = _refused(capsys, "train", *options, "--rank=4")
     assert "has --rank 8, not 4" in said
+    said = _refused(capsys, "train", *options, "--steps=9")
+    assert "is finished after --steps 6" in said
+    assert "name another folder for a longer one" in said
+    assert (trained / "model.safetensors").stat().st_mtime_ns == before
+    assert sorted(file.name for file in trained.iterdir()) == FILES
+
+
+@pytest.mark.slow
+def test_a_finished_training_of_captions_is_not_begun_anew_for_more_steps(reading, small, capsys):
+    before = (reading / "model.safetensors").read_bytes()
+    options = [*small.options, "--condition=text", "--held-out=2", f"--output={reading}"]
+    capsys.readouterr()
+    assert main(["train", *options, "--resume"]) == 0
+    capsys.readouterr()
+    # Nine steps are recorded, three of reading and six of painting.
+    for steps in (7, 9):
+        assert "is finished after --steps 6" in _refused(
+            capsys, "train", *options, "--resume", f"--steps={steps}"
+        )
+    assert (reading / "model.safetensors").read_bytes() == before
 
 
 @pytest.mark.slow
@@ -129,6 +150,35 @@ def test_the_same_command_paints_the_same_bytes(trained, small, tmp_path):
 
 
 @pytest.mark.slow
+def test_no_painting_is_written_over_another(trained, small, tmp_path, capsys):
+    """Names that come twice, or that numbers, mixtures and masks have, too."""
+    first, second, third = sorted((small.folder / "test").glob("*.png"))
+    sources = {
+        "a/cat": first,
+        "b/cat": second,
+        "cat-2": third,
+        "mix": first,
+        "cat-2--masks": second,
+    }
+    files = {name: tmp_path / f"{name}.png" for name in sources}
+    for name, source in sources.items():
+        files[name].parent.mkdir(exist_ok=True)
+        shutil.copy(source, files[name])
+    out, alone = tmp_path / "out", tmp_path / "alone"
+    capsys.readouterr()
+    appearances = [str(file) for file in files.values()]
+    options = [f"--output={out}", "--masks", "--mix", f"{first}:1", f"{second}:1"]
+    assert main(["paint", str(trained), str(first), *appearances, *options]) == 0
+    written = capsys.readouterr().out.split()
+    assert len(set(written)) == len(written) == 2 * (len(sources) + 1)
+    assert sorted(written) == sorted(str(file) for file in out.iterdir())
+    for place, source in enumerate(sources.values()):  # in order, each what its own look gives
+        assert main(["paint", str(trained), str(first), str(source), f"--output={alone}"]) == 0
+        wanted = (alone / f"{first.stem}--{source.stem}.png").read_bytes()
+        assert Path(written[2 * place]).read_bytes() == wanted
+
+
+@pytest.mark.slow
 def test_captions_are_painted_and_unknown_words_told(reading, small, tmp_path, capsys):
     first = min((small.folder / "test").glob("*.png"))
     options = [f"--output={tmp_path}", "--text=a red striped ball", "--text=a blue plain box"]
@@ -137,6 +187,16 @@ def test_captions_are_painted_and_unknown_words_told(reading, small, tmp_path, c
         f"{first.stem}--text-1.png",
         f"{first.stem}--text-2.png",
     }
+    learnt = (small.folder / "train" / "000000.txt").read_text().splitlines()[0]
+    told = [f"--output={tmp_path}", f"--text={learnt}"]
+    unknown = [*told, f"--text={learnt} (qwertz, Mauve)", f"--text=mauve zebra {learnt}"]
+    line = "words that the model does not know: qwertz, mauve, zebra"
+    for arguments, wanted in ((told, []), (unknown, [line]), ([*unknown, "--quiet"], [])):
+        capsys.readouterr()
+        assert main(["paint", str(reading), str(first), *arguments]) == 0
+        assert [
+            said for said in capsys.readouterr().err.splitlines() if "not know" in said
+        ] == wanted
     assert "knows no word" in _refused(capsys, "paint", reading, first, "--text=qwertz")
     assert "give --text" in _refused(capsys, "paint", reading, first, first)
 
@@ -170,6 +230,14 @@ def test_what_cannot_be_learnt_is_told_in_a_sentence(small, tmp_path, capsys):
         capsys, "train", small.folder, output, "--layr=film"
     )
     assert "--batch cannot be 1" in _refused(capsys, "train", small.folder, output, "--batch=1")
+    assert "nothing is learnt" in _refused(
+        capsys,
+        *("train", small.folder, output),
+        *(f"--terms.{name}=0" for name in ("appearance", "structure", "identity", "pixels")),
+    )
+    assert "is the folder of the pictures itself" in _refused(
+        capsys, "train", small.folder, f"--output={small.folder}"
+    )
     assert "no such part" in _refused(capsys, "train", small.folder, output, "--split=val")
     for name in "ab":
         Image.new("RGB", (20, 20), "red").save(tmp_path / f"{name}.png")

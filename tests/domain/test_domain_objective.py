@@ -21,7 +21,8 @@ def _seen(seed: int, batch: int = 3) -> Seen:
     def draw(*shape: int):
         return torch.randn(*shape, generator=random, dtype=torch.float64)
 
-    return Seen((draw(batch, 6), draw(batch, 6)), draw(batch, 5, 6), draw(batch, 4, 6))
+    cls = draw(batch, 6), draw(batch, 6)
+    return Seen(cls, draw(batch, 5, 6), draw(batch, 4, 6), cls[-1])
 
 
 def _similarity(keys) -> list[list[float]]:
@@ -42,8 +43,8 @@ def _apart(one, other) -> float:
 def test_terms_are_those_of_the_paper_over_the_distance_of_the_pair():
     output, itself, structure, appearance = (_seen(seed) for seed in range(4))
     # So little is usual that every pair is measured by itself.
-    usual = Usual(torch.full((2,), 1e-9), torch.tensor(1e-9), torch.tensor(1e-9))
-    usual = Usual(*(each.double() for each in (usual.cls, usual.similarity, usual.keys)))
+    little = torch.tensor(1e-9, dtype=torch.float64)
+    usual = Usual(little.expand(2), little, little, little)
     found = paper_terms(output, itself, structure, appearance, usual)
     look, shape, same = [], [], []
     for pair in range(3):
@@ -80,7 +81,8 @@ def test_what_is_usual_is_the_median():
 def test_a_structure_image_unchanged_has_won_nothing_and_lost_nothing():
     structure, appearance = _seen(0), _seen(1)
     usual = Usual.of(distances(structure, appearance))
-    tiny = Usual(usual.cls * 1e-9, usual.similarity * 1e-9, usual.keys * 1e-9)
+    little = usual.keys * 1e-9
+    tiny = Usual(usual.cls * 1e-9, usual.similarity * 1e-9, little, little)
     found = paper_terms(structure, structure, structure, appearance, tiny)
     assert abs(float(found["appearance"]) - 1) < 1e-12
     assert found["structure"] == 0
@@ -98,6 +100,10 @@ def test_a_batch_is_seen_as_its_pictures_one_by_one():
             )
             for block, cls in zip((2, 4), alone.cls, strict=True):
                 assert torch.equal(cls, features.cls[block])
+            shallow = see(images[index : index + 1], vit, [2], 56)
+            assert len(shallow.cls) == 1
+            for seen in (alone, shallow):  # whatever is compared
+                assert torch.equal(seen.deepest, features.cls[4])
             assert torch.equal(alone.keys, features.keys[4])
             assert torch.equal(alone.tokens, features.tokens[4])
             cut = together[index : index + 1]

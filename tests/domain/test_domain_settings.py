@@ -48,9 +48,23 @@ def test_every_setting_has_a_path_and_says_what_it_means():
         ({"terms.contrast": "-1"}, "--terms.contrast cannot be -1"),
         ({"learning_rate": "fast"}, "--learning-rate cannot be fast: it should be a valid number"),
         ({"text.width": 17}, "--text.width cannot be 17: it should be a multiple of 2"),
+        (
+            {f"terms.{name}": 0 for name in ("appearance", "structure", "identity", "pixels")},
+            "--terms.appearance should be above 0, or the weight of another term that counts with the "
+            "condition cls, else nothing is learnt",
+        ),
         ({"size": 32, "seen": 224}, "--seen should be at most four times the size, 128"),
     ],
 )
 def test_wrong_settings_are_told_in_a_sentence(changes, said):
     with pytest.raises(InputError, match=said):
         domain_settings(changes)
+
+
+def test_captions_or_the_contrast_alone_can_be_learnt_from():
+    nothing = {f"terms.{name}": 0 for name in ("appearance", "structure", "identity", "pixels")}
+    assert domain_settings({**nothing, "condition": "text"}).terms.words > 0
+    assert domain_settings({**nothing, "terms.contrast": 1}).terms.contrast == 1
+    nothing |= {f"terms.{name}": 0 for name in ("words", "sentences", "pictures")}
+    with pytest.raises(InputError, match="condition text, else nothing is learnt"):
+        domain_settings({**nothing, "condition": "text"})

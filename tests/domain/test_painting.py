@@ -82,9 +82,9 @@ def test_a_mixture_is_the_weighted_mean_of_sentences_and_of_words_most_alike():
         mixed([first, second], [1.0, -1.0])
 
 
-@pytest.mark.parametrize("condition", ["cls", "parts"])
-def test_modes_are_the_groups_of_a_folder_the_largest_first(scenes, condition, tmp_path):
-    painter = _painter(scenes, condition=condition)
+@pytest.mark.parametrize(("condition", "parts"), [("cls", 2), ("parts", 2), ("parts", 1)])
+def test_modes_are_the_groups_of_a_folder_the_largest_first(scenes, condition, parts, tmp_path):
+    painter = _painter(scenes, condition=condition, parts=parts)
     random = tiny.generator(3)
     files = []
     for number in range(8):
@@ -108,7 +108,9 @@ def test_modes_are_the_groups_of_a_folder_the_largest_first(scenes, condition, t
         whole = sentences[large].mean(0)
         nearest = min(large, key=lambda each: float((sentences[each] - whole).norm()))
         assert torch.equal(modes[0].sentence[0], sentences[nearest])
-        assert modes[0].words.shape[1] == 2
+        assert torch.equal(modes[0].words, painter.look(files[nearest]).words)
+        assert modes[0].words.shape[1] == parts
+        assert not torch.allclose(modes[0].words[:, 0], modes[0].sentence)
     with pytest.raises(InputError, match="--modes 9 needs as many pictures"):
         painter.modes(files, 9)
 

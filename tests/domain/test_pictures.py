@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from splice.domain.model_file import MODEL
 from splice.domain.pictures import find_domain, held_out, summary
 from splice.errors import InputError
+from splice.running.outputs import CHECKPOINT
 
 
 def _picture(file: Path, side: int = 20) -> None:
@@ -125,6 +127,53 @@ def test_bytes_of_no_encoding_are_passed_over(tmp_path):
         _picture(tmp_path / f"{name}.png")
         (tmp_path / f"{name}.txt").write_bytes(b"a grey\xef\xbf\xbd bird \xff here\n")
     assert find_domain(tmp_path).pictures[0].captions == ("a grey bird here",)
+
+
+def test_captions_without_words_are_none(tmp_path):
+    for name in "abcd":
+        _picture(tmp_path / f"{name}.png")
+    _text(tmp_path / "a.txt", ".", "a red ball", "_ - !")
+    _text(tmp_path / "b.txt", "...", "?")
+    _text(tmp_path / "c.txt", "7")
+    _text(tmp_path / "text" / "b.txt", "of b, elsewhere")
+    domain = find_domain(tmp_path)
+    said = [("a red ball",), ("of b, elsewhere",), ("7",), ()]
+    assert [picture.captions for picture in domain.pictures] == said
+    (tmp_path / "text" / "b.txt").write_text("!\n")
+    domain = find_domain(tmp_path, captioned=True)
+    assert _names(domain) == ["a.png", "c.png"]
+    assert "b.png has no captions" in domain.problems[0]
+
+
+@pytest.mark.parametrize("file", [MODEL, CHECKPOINT])
+def test_what_trainings_write_within_a_domain_is_not_of_it(tmp_path, monkeypatch, file):
+    for name in ("a/b.png", "c.png"):
+        _picture(tmp_path / name)
+    output = tmp_path / "models" / "new"
+    assert _names(find_domain(tmp_path, output=output)) == ["a/b.png", "c.png"]
+    for folder in (output, tmp_path / "models" / "old"):
+        _picture(folder / "previews.png")
+        (folder / file).write_bytes(b"")
+    assert _names(find_domain(tmp_path, output=output)) == ["a/b.png", "c.png"]
+    assert _names(find_domain(tmp_path)) == ["a/b.png", "c.png"]
+    # A folder that is asked for is taken whatever is in it.
+    _picture(output / "losses.png")
+    assert _names(find_domain(output)) == ["losses.png", "previews.png"]
+    monkeypatch.chdir(tmp_path)
+    assert _names(find_domain(Path(), output=Path("models/new"))) == ["a/b.png", "c.png"]
+
+
+def test_an_output_folder_with_pictures_of_the_domain_is_refused(tmp_path):
+    for name in ("a/b.png", "c.png", "d.png"):
+        _picture(tmp_path / name)
+    with pytest.raises(InputError, match=r"--output .*a holds pictures of the domain"):
+        find_domain(tmp_path, output=tmp_path / "a")
+    with pytest.raises(InputError, match="is the folder of the pictures itself; give another one"):
+        find_domain(tmp_path, output=tmp_path / "a" / "..")
+    assert len(find_domain(tmp_path / "a" / "..", output=tmp_path / "e").pictures) == 3
+    _picture(tmp_path.with_name(f"{tmp_path.name}-beside") / "f.png")
+    beside = tmp_path.with_name(f"{tmp_path.name}-beside")
+    assert len(find_domain(tmp_path, output=beside).pictures) == 3
 
 
 def test_what_cannot_be_read_is_told_and_left_out(tmp_path):
