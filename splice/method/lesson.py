@@ -93,7 +93,13 @@ class Lesson:
         high, wide = piece_of(rows, columns)
         if (high, wide) != (rows, columns):
             height, width = min(round(high / share), rows), min(round(wide / share), columns)
-        top, left = int(down * (rows - height + 1)), int(right * (columns - width + 1))
+        if self.counts is None:
+            top, left = int(down * (rows - height + 1)), int(right * (columns - width + 1))
+        else:
+            # A piece in which nothing counts would teach nothing, and have no mean.
+            row, column = divmod(_drawn(self.counts, random), columns)
+            top = min(max(0, row - int(down * height)), rows - height)
+            left = min(max(0, column - int(right * width)), columns - width)
         view = View(top, left, height, width, mirrored < 0.5)
         size = [max(1, round(share * side)) for side in (height, width)]
 
@@ -113,6 +119,14 @@ class Lesson:
         inputs = torch.cat([told, grains, seen(self.colours)], 1)
         counts = None if self.counts is None else seen(self.counts)
         return inputs, seen(self.picture, antialias=True), counts
+
+
+def _drawn(counts: Float[Tensor, "1 1 rows columns"], random: torch.Generator) -> int:
+    """A pixel, row by row, as likely as it counts."""
+    sums = counts.flatten().double().cpu().cumsum(0)
+    place = sums[-1] * torch.rand((), generator=random, dtype=torch.double)
+    # The first sum above it, so that the pixel itself counts.
+    return min(int(torch.searchsorted(sums, place, right=True)), len(sums) - 1)
 
 
 def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, float | int]:

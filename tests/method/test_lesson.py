@@ -70,6 +70,24 @@ def test_large_pictures_are_shown_in_pieces_of_one_scale(monkeypatch):
     assert min(lefts) < 8 and max(lefts) > 40
 
 
+def test_pieces_hold_what_counts_wherever_it_lies(monkeypatch):
+    monkeypatch.setattr(lesson, "PIECE", 20)
+    counts = torch.zeros(1, 1, 60, 90)
+    counts[..., :3, :4], counts[..., 40:46, 70:80] = 1, 1
+    nothing = [torch.zeros(1, channels, 60, 90) for channels in (3, 4, 2, 3)]
+    shown = Lesson(*nothing, FOREIGN, counts)
+    random, corners = tiny.generator(), 0
+    for _ in range(60):
+        _, piece, counted = shown.draw(random)
+        assert counted.shape[-2:] == piece.shape[-2:]
+        assert counted.sum() > 0
+        loss = lesson.lesson_term(torch.ones_like(piece), piece, counted)
+        assert loss.item() == pytest.approx(1, abs=1e-5)
+        corners += bool(counted.flip(-1)[..., :2, :2].sum() or counted[..., :2, :2].sum())
+    # The corner has 12 of the 72 pixels.
+    assert 2 <= corners <= 25
+
+
 def test_noise_is_added_to_all_but_the_colours_to_start_from(monkeypatch):
     monkeypatch.setattr(lesson, "FOREIGN", 0.0)
     monkeypatch.setattr(lesson, "SIZES", (1.0, 1.0))
