@@ -1,8 +1,7 @@
 """The method itself, which can be lifted out and read alone: `transfer` is where to begin.
 
 In come two pictures in [0, 1], settings and a frozen transformer. Out comes, step by step, the first
-picture in the look of the second. In reading order: `semantics`, `correspondence`, `tones`,
-`addresses`, `detail`, `lesson`, `layers`, `generator`, `looks`, `objective`, `painting`.
+picture in the look of the second. docs/architecture.md has all files in the order of reading.
 """
 
 MODULES = (

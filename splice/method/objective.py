@@ -1,7 +1,7 @@
-"""The terms of the objective, each a pure function of pictures or features.
+"""Terms of the objective, each a pure function of pictures or features.
 
 The first three are the paper's (Splice, section 3.3, eq. 2-5); the others are this project's. Images
-are in [0, 1]; every term is 0 for a perfect result.
+are in [0, 1]; every term is 0 for a perfect result. `gamut`, `palette` and `lesson` hold the others.
 """
 
 from typing import NamedTuple

@@ -38,7 +38,7 @@ class Answers:
         matches: Float[Tensor, "structure_patches others"],
         masked: bool,
     ) -> "Answers":
-        """What it is in a look.
+        """The answers for the patches that a look sees.
 
         Args:
             look: how the output is looked at.

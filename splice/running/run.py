@@ -39,7 +39,7 @@ FRAME_SIDE = 256
 """Longest short side of the time lapse, in pixels."""
 
 SHOWN_RARELY = 30
-"""Times as long as it takes to write the picture so far, the next one waits."""
+"""How many times as long as a picture so far took to write the next one waits."""
 
 
 class Run:
@@ -154,7 +154,8 @@ class Run:
                 self._write(finished=False)
             raise
         self.save()
-        return self._end(status)
+        with self._memory_explained():
+            return self._end(status)
 
     def _show(self) -> None:
         """Write the picture so far, unless that took too large a share of the time."""

@@ -51,7 +51,6 @@ class Floor:
         transfer = self.transfer
         network = transfer.learner.network
         x = self._normal(call.shape).contiguous(memory_format=torch.channels_last)
-        x.requires_grad_(call.corrected)
         gradient = self._normal((call.shape[0], 3, *call.shape[2:]))
 
         def run() -> None:
@@ -59,7 +58,6 @@ class Floor:
                 painted = network(x)
             torch.autograd.backward(painted, gradient)
             network.zero_grad()
-            x.grad = None
 
         return run
 

@@ -137,12 +137,10 @@ class Call:
     Attributes:
         shape: of its input.
         wanted: of the transformer.
-        corrected: whether the input itself was learnt from, as where it is corrected.
     """
 
     shape: tuple[int, ...]
     wanted: dict[str, Any] = field(default_factory=dict)
-    corrected: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,8 +158,7 @@ def recorded_calls(transfer: Transfer) -> Iterator[Calls]:
 
     def network(module: Any, inputs: tuple[Tensor, ...]) -> None:
         if torch.is_grad_enabled():
-            shape = tuple(inputs[0].shape)
-            calls.generator.append(Call(shape, corrected=inputs[0].requires_grad))
+            calls.generator.append(Call(tuple(inputs[0].shape)))
 
     def vit(module: Any, inputs: tuple[Tensor, ...], named: dict[str, Any]) -> None:
         if _learns(inputs[0]):

@@ -1,6 +1,5 @@
 """The floor of a step, and the operations of its networks."""
 
-import pytest
 import tiny
 import torch
 from small_transfer import default_transfer
@@ -33,11 +32,10 @@ def test_operations_of_the_vit_are_what_its_matrices_take():
     assert Floor(transfer).operations(calls)["vit"] == expected
 
 
-@pytest.mark.parametrize("corrected", [False, True])
-def test_operations_of_the_generator_are_what_its_convolutions_take(corrected):
+def test_operations_of_the_generator_are_what_its_convolutions_take():
     transfer = default_transfer()
     size = (1, transfer.learner.network.inputs, 64, 64)
-    found = Floor(transfer).operations(Calls(generator=[Call(size, corrected=corrected)]))
+    found = Floor(transfer).operations(Calls(generator=[Call(size)]))
     forward, first = 0, 0
     made = []
 
@@ -53,7 +51,6 @@ def test_operations_of_the_generator_are_what_its_convolutions_take(corrected):
     for module, entering, leaving in made:
         count = 2 * module.weight.numel() * leaving[-2:].numel()
         forward += count
-        # The network's own input needs one only if corrected: its first convolution and first skip.
-        own = entering[1] == transfer.learner.network.inputs
-        first += count if own and not corrected else 0
+        # The network's own input needs no gradient: its first convolution and first skip.
+        first += count if entering[1] == transfer.learner.network.inputs else 0
     assert found["generator"] == 3 * forward - first
