@@ -186,9 +186,13 @@ class Settings(Section):
         default=1.0,
         description="how far the output is from the structure image (0) to the full transfer (1)",
     )
+    keep_background: bool = Field(
+        default=False,
+        description="paint only what stands out, unless there is a mask",
+    )
     look_weights: tuple[Weight, ...] = Field(
         default=(),
-        description="how readily the look of each appearance image is taken; 0 leaves it out",
+        description="how readily each appearance image is taken; 0 leaves it out",
     )
     steps: Steps = Field(
         default="auto",
@@ -244,6 +248,10 @@ class Settings(Section):
                 )
         if self.method == "paper" and self.strength < 1:
             raise ValueError("strength should be 1 with method paper, which has no other")
+        if self.method == "paper" and self.keep_background:
+            raise ValueError(
+                "keep_background should be false with method paper, which has no masks"
+            )
         if self.look_weights and not any(self.look_weights):
             raise ValueError("look_weights should have a number above 0")
         return self

@@ -20,6 +20,7 @@ from splice.backbones.precision import precision_of
 from splice.errors import RunError
 from splice.method.appearances import appearances_of, check_looks
 from splice.method.failures import FailedSteps, Outcome
+from splice.method.foreground import find_foreground
 from splice.method.learner import Learner
 from splice.method.masks import Frame, checked_mask
 from splice.method.painting import Painting
@@ -67,14 +68,15 @@ class Transfer:
             settings: of the run.
             vit: the frozen transformer, on the device.
             device: where to compute.
-            structure_mask: of the structure image's size; 1 where it is painted, 0 where it is kept.
+            structure_mask: of the structure image's size; 1 where it is painted, 0 where it is kept;
+                without one all is painted, or, to keep the background, what stands out.
             appearance_mask: of the appearance image's size, 1 where the look comes from; or one for
                 each of several.
             method: makes the method, of what `Method` is made of; by default that of the settings.
 
         Raises:
             InputError: a precision that the device does not have; masks or weights of looks that do
-                not fit the pictures; more than the published method can do.
+                not fit the pictures; nothing that stands out; more than the published method can do.
         """
         settings = settings.settled(structure.shape[-2], structure.shape[-1])
         self.settings, self.device, self.step = settings, torch.device(device), 0
@@ -82,6 +84,8 @@ class Transfer:
         self.dtype = precision_of(settings.precision, self.device)
         self.full_vit = vit.compiled() if settings.compiled else vit
         photograph = structure[None].to(self.device, torch.float32)
+        if structure_mask is None and settings.keep_background:
+            structure_mask = find_foreground(vit, photograph)
         mask = checked_mask(structure_mask, structure, "structure")
         mask = None if mask is None else mask.to(self.device, torch.float32)
         self.frame = Frame.around(photograph, mask)

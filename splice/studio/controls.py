@@ -54,6 +54,12 @@ def front_knobs(settings: Settings) -> dict[str, Any]:
             max(_MOST_STEPS, settings.step_count),
             1,
         ),
+        "keep_background": gr.Checkbox(
+            settings.keep_background,
+            label="Keep the background",
+            info="Only what stands out is painted, unless you brush.",
+            elem_id="keep-background",
+        ),
         "strength": _slider(
             "Strength", "0 is the photograph, 1 all of the look.", settings.strength, 1, 0.05
         ),
@@ -126,8 +132,8 @@ def turned(settings: Settings, paths: list[str]) -> list[Any]:
         more: dict[str, Any] = {}
         if path == "steps":
             more = {"maximum": max(_MOST_STEPS, settings.step_count)}
-        # The published method has neither.
-        if path in ("objective.nearest", "strength"):
+        # The published method has none of them.
+        if path in ("objective.nearest", "strength", "keep_background"):
             more = {"interactive": settings.method != "paper"}
         changes.append(gr.update(value=value, **more))
     return changes

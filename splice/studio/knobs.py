@@ -13,7 +13,15 @@ from splice.method.settings import Settings
 from splice.running.presets import change_settings, load_preset, preset_names
 from splice.running.setting_list import Setting, settings_list, yaml_text
 
-FRONT = ("size", "steps", "strength", "objective.nearest", "objective.structure", "seed")
+FRONT = (
+    "size",
+    "steps",
+    "keep_background",
+    "strength",
+    "objective.nearest",
+    "objective.structure",
+    "seed",
+)
 """Knobs that everybody understands."""
 
 HOST = ("backbone", "weights", "device", "compiled")

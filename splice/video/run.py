@@ -209,9 +209,11 @@ def check_settings(settings: Settings) -> None:
     """Refuse settings that videos do not have.
 
     Raises:
-        InputError: the published method, or a strength below 1.
+        InputError: the published method, a strength below 1, or a background to keep.
     """
     if settings.method == "paper":
         raise InputError("the published method paints no videos; choose another preset than paper.")
     if settings.strength < 1:
         raise InputError("videos are painted at full strength; leave --strength out.")
+    if settings.keep_background:
+        raise InputError("videos are painted as a whole; leave --keep-background out.")

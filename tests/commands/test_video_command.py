@@ -128,6 +128,7 @@ def test_what_is_learnt_outlives_a_stop(small, film, monkeypatch, capsys):
         ("walk.mp4", ["--rate=0"], ["--rate", "cannot be 0"]),
         ("walk.mp4", ["--key-frames=0"], ["--key-frames", "cannot be 0"]),
         ("walk.mp4", ["--strength=0.5"], ["full strength"]),
+        ("walk.mp4", ["--keep-background=true"], ["leave --keep-background out"]),
         ("walk.mp4", ["--appearance-mask", "a.png", "b.png"], ["a.png does not exist"]),
     ],
 )
