@@ -96,6 +96,7 @@ def _codes(
 ) -> Float[Tensor, "patches channels"]:
     """Tokens of a picture on its principal axes, of the patches that take part."""
     mine = patches.of(tokens)
+    mine = mine - mine.mean(0)
     return mine @ principal_axes(mine, CHANNELS)
 
 

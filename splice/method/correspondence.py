@@ -21,14 +21,18 @@ ALIKE = 0.5
 """By how much less alike, in cosine, neighbours of another kind count e times less: those beyond an
 outline have little to say."""
 
-ITSELF = 0.2
+ITSELF = 0.3
 """How much the patch's own likeness counts beside that of its neighbourhood."""
 
-UPRIGHT = 4.0
-"""What a patch at the top loses for a counterpart at the bottom, in deviations: skies are above."""
+UPRIGHT, ABOUT = 16.0, 0.15
+"""What a patch loses for a counterpart at another height: skies are above. It is so many times the
+square of what heights, from 0 to 1, differ beyond `ABOUT`."""
 
 CROWDED, CLOSEST = 0.5, 10
-"""What a patch loses for being like many, as a share of its mean likeness to the closest."""
+"""Share of a patch's mean likeness to its closest that it loses with all: it is like many."""
+
+SPREAD = 1.55
+"""By which likeness is divided at last, so that it has a deviation of about 1 at one height."""
 
 
 def correspondence(
@@ -47,7 +51,7 @@ def correspondence_to_all(
     grid: Grid,
     others: Sequence[Patches],
 ) -> Float[Tensor, "patches others"]:
-    """Likeness in meaning, of mean 0 and deviation 1.
+    """Likeness in meaning, of a deviation of about 1 between patches of one height.
 
     A patch of theirs that resembles everything would be everybody's counterpart, and rare ones, such as
     a nose or the rim of a cup, nobody's. So each loses by how alike it is to those that are most like
@@ -66,12 +70,13 @@ def correspondence_to_all(
         together = torch.maximum(
             *(consensus(alone, ours, grid, patches, mirrored) for mirrored in (False, True))
         )
-        apart = (rows[:, None] - _heights(patches.grid, ours)).square()
+        heights = rows[:, None] - _heights(patches.grid, ours)
+        apart = (heights.abs() - ABOUT).clamp_min(0).square()
         columns.append([patches.of(each.T).T for each in (alone, together, apart)])
     alone, together, apart = (torch.cat(each, 1) for each in zip(*columns, strict=True))
     likeness = _standard(together) + ITSELF * _standard(alone) - UPRIGHT * apart
     closest = likeness.topk(min(CLOSEST, len(likeness)), 0).values.mean(0)
-    return _standard(likeness - CROWDED * closest)
+    return (likeness - CROWDED * closest) / SPREAD
 
 
 def consensus(

@@ -17,7 +17,7 @@ from torch import Tensor
 from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.patch_grid import resize_to_patches
 from splice.method.appearances import Appearance, Patches, in_a_row, patches_in
-from splice.method.correspondence import ITSELF
+from splice.method.correspondence import ITSELF, SPREAD
 from splice.method.semantics import LONG_SIDE, joined_tokens, unmirrored
 from splice.method.settings import Meaning
 
@@ -141,7 +141,7 @@ def finely_lent(
         temperature: of the softmax.
     """
     alone = ours.coarse @ theirs.coarse.T
-    gain = ITSELF / alone.std().clamp_min(1e-6)
+    gain = ITSELF / SPREAD / alone.std().clamp_min(1e-6)
     neighbours = _mixed((likeness - gain * alone).T, *theirs.around()).T
     strips = zip(*(each.split(STRIP) for each in (ours.fine, *ours.around())), strict=True)
     lent = []

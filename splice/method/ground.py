@@ -30,8 +30,11 @@ DETAIL_RADII, FAINT = (1.5, 4, 10, 24), 4e-3
 COLOURS = 3
 """Channels of the colours that the generator starts from, the last that it is given."""
 
-DETAIL = slice(-len(DETAIL_RADII) - len(GRAINS) - COLOURS, -len(GRAINS) - COLOURS)
-"""Channels of detail, between the addresses and the noise before these colours."""
+NOISE = slice(-len(GRAINS) - COLOURS, -COLOURS)
+"""Channels of noise, before these colours."""
+
+DETAIL = slice(NOISE.start - len(DETAIL_RADII), NOISE.start)
+"""Channels of detail, between the addresses and the noise."""
 
 GROUPS = 32
 """Groups of like patches, of which small ones count nearly as much as large ones."""
@@ -42,14 +45,14 @@ class Ground:
     """What the generator is given and learns from, found once for a pair.
 
     Attributes:
-        inputs: where the structure image's pixels belong, by who lends the addresses, their detail,
-            noise, and the colours to start from; where there are several lenders,
-            theirs to the right.
+        inputs: in channels the addresses of the structure image's pixels (some for each lender),
+            their detail, noise, and the colours to start from. Those of several lenders follow to
+            the right.
         own: likewise as the structure image has them by itself; None at strength 1.
         lenders: pictures that lend addresses.
         lesson: these pictures, to be painted likewise.
         outlines: where meaning changes in the structure image, small, in [0, 1].
-        counts: how much each patch of the structure image counts; mean 1.
+        counts: how much each patch of the structure image counts; of mean 1 without a mask.
     """
 
     inputs: Float[Tensor, "1 inputs rows columns"]
@@ -142,8 +145,8 @@ def _given(
 ) -> Float[Tensor, "1 inputs rows columns"]:
     """What the generator is given: codes, detail, noise, and last the colours to start from.
 
-    It takes away what is alike all over, as a mark of who lends may be. So the lenders stand beside the
-    picture, as they do in the lesson.
+    Its norms take away what is alike all over an input, as the mark of a single lender is. So all
+    lenders stand beside the picture, as they do in the lesson.
 
     Args:
         told: codes, detail and colours of the picture, and, where there are several, of the lenders.

@@ -23,10 +23,11 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective
 from splice.method.fine_tokens import find_fine_tokens
 from splice.method.gamut import gamut_term
-from splice.method.ground import OUTLINE_RADIUS, Ground, find_ground, scaled
+from splice.method.ground import NOISE, OUTLINE_RADIUS, Ground, find_ground, scaled
 from splice.method.lesson import lesson_term
 from splice.method.looks import Look, draw_looks
 from splice.method.masks import composite
+from splice.method.noise import draw_noise
 from splice.method.palette import Palettes, find_palettes, palette_term
 from splice.method.patch_terms import Answers, patch_terms
 from splice.method.protocol import Method, Paint
@@ -120,6 +121,8 @@ class Painting(Method):
         shrunk = [max(1, round(share * side)) for side in size]
         # A filter against aliasing would take a third of a step on a CPU, and nobody sees it here.
         smaller = F.interpolate(inputs, size=shrunk, mode="bilinear")
+        # Shrinking would weaken the noise, and what is delivered be rougher than what was looked at.
+        smaller[:, NOISE] = draw_noise(shrunk, self.random, smaller.device).to(smaller)
         painted = paint([smaller.contiguous(memory_format=torch.channels_last)])[0]
         # What bilinear enlarging blurs would be painted too sharp, and is delivered without it.
         return resampled(painted, size, "bicubic")[..., :height, :width]

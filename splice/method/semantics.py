@@ -33,8 +33,8 @@ class Semantics:
     Attributes:
         codes: first principal axes of the deepest keys, of variance 1 over all pictures' patches,
             brought to the structure image's pixels and edges.
-        likeness: how alike in meaning patches are, of mean 0 and deviation 1; patches run row by
-            row, those of several appearance images one picture after the other.
+        likeness: how alike in meaning patches are, as `correspondence_to_all` tells it; patches run
+            row by row, those of several appearance images one picture after the other.
         structure_grid: rows and columns of the structure image's patches.
         patches: which patches of each appearance image take part; only these stand in likeness.
         tokens: of all pictures' patches, the structure image's first, each of length 1, that

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -103,7 +102,7 @@ def find_wanted(
     for each in appearances:
         theirs = see(each.picture, side)
         # Self-similarities of pictures of one size can be compared.
-        other = see(F.interpolate(each.picture, size=structure.shape[-2:]), side)
+        other = see(each.resized(structure.shape[-2:]).picture, side)
         apart.append(
             objective.structure_term(
                 self_similarity(ours.keys[last]), self_similarity(other.keys[last])
@@ -139,7 +138,7 @@ def find_shown(
     blocks: Sequence[int],
     short_side: int,
 ) -> Shown:
-    """What patches show at a size: tokens and colours of the larger patch that a middle is in.
+    """What patches show at a size: token and colour of the patch of that size under each middle.
 
     Args:
         appearances: the appearance images.

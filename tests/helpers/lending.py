@@ -31,7 +31,7 @@ def lent_in_a_loop(
         temperature: of the softmax.
     """
     alone = coarse[0].double() @ coarse[1].double().T
-    gain = 0.2 / alone.std()
+    gain = 0.3 / 1.55 / alone.std()
     rest = larger(likeness.double() - gain * alone, grid)
     parts = rest.split([rows * columns for rows, columns in others], 1)
     scores = np.concatenate(

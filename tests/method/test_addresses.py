@@ -17,7 +17,7 @@ STRUCTURE, APPEARANCE = tiny.picture(24, 32, 1)[None], tiny.picture(32, 24, 2)[N
 
 
 def pair() -> tuple[Semantics, list[torch.Tensor]]:
-    """Tokens of mean 0, as the semantics of pictures have them, and others twice as fine."""
+    """Tokens of a pair's patches, and others twice as fine."""
     tokens = [torch.randn(n, 9, generator=tiny.generator(n + k)) for n in (12, 48) for k in (1, 2)]
     tokens = [F.normalize(each - each.mean(0), dim=1) for each in tokens]
     likeness = correspondence(tokens[0], tokens[1], (3, 4), (4, 3))
@@ -36,7 +36,8 @@ def test_an_address_is_the_mean_code_of_what_means_the_same():
     """Codes by a singular value decomposition, up to their signs; means one by one."""
     found, fine = pair()
     ours, (theirs,) = find_addresses(STRUCTURE, [Appearance(APPEARANCE)], found, fine)
-    left, _, _ = np.linalg.svd(fine[1].double().numpy(), full_matrices=False)
+    centred = fine[1] - fine[1].mean(0)
+    left, _, _ = np.linalg.svd(centred.double().numpy(), full_matrices=False)
     codes = torch.from_numpy(left * 48**0.5)
     own = correspondence(found.tokens[1], found.tokens[1], (4, 3), (4, 3))
     sets = ((ours, found.likeness, 0, (3, 4), (24, 32)), (theirs, own, 1, (4, 3), (32, 24)))

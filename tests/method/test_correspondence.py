@@ -67,10 +67,12 @@ def test_likeness_is_put_together_from_neighbours_itself_height_and_rarity(monke
 
     rows = np.repeat([1 / 6, 3 / 6, 5 / 6], 4)
     others = np.repeat([1 / 4, 3 / 4], 5)
-    expected = standard(together) + 0.2 * standard(alone.double().numpy())
-    expected = expected - 4 * np.square(rows[:, None] - others)
+    expected = standard(together) + 0.3 * standard(alone.double().numpy())
+    apart = np.abs(rows[:, None] - others)
+    assert apart.min() < 0.15 < apart.max()
+    expected = expected - 16 * np.square(np.maximum(apart - 0.15, 0))
     closest = np.sort(expected, axis=0)[-3:].mean(0)
-    expected = standard(expected - 0.5 * closest)
+    expected = (expected - 0.5 * closest) / 1.55
     found = correspondence(ours, theirs, grid, other)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
 

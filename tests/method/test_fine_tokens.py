@@ -5,10 +5,10 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
-from lending import lent_in_a_loop
+from lending import larger, lent_in_a_loop
 from torch import Tensor
 
-from splice.method import fine_tokens
+from splice.method import correspondence, fine_tokens
 from splice.method.appearances import Appearance, Patches
 from splice.method.fine_tokens import Tokens, around, find_fine_tokens, finely_lent
 from splice.method.settings import Meaning
@@ -54,6 +54,27 @@ def test_codes_are_lent_as_in_a_loop(monkeypatch, strip):
     expected = lent_in_a_loop(likeness, grid, others, tokens, near, codes, 0.3)
     found = finely_lent(likeness.float(), ours, theirs, codes.float(), 0.3)
     np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-4)
+
+
+def test_what_a_patch_says_of_itself_is_said_by_the_fine_ones_alone(monkeypatch):
+    """With a given say of neighbours, coarse tokens leave no trace in what is lent."""
+    said = torch.randn(6, 12, generator=tiny.generator(7))
+    for name, value in {"UPRIGHT": 0.0, "CROWDED": 0.0, "consensus": lambda *_: said}.items():
+        monkeypatch.setattr(correspondence, name, value)
+    grid, other, spread = (2, 3), (3, 4), correspondence.SPREAD
+    ours = Tokens((Patches(grid),), unit(6, 1), unit(24, 2))
+    theirs = Tokens((Patches(other),), unit(12, 3), unit(48, 4))
+    codes = torch.randn(48, 3, generator=tiny.generator(6)).double()
+    likeness = correspondence.correspondence(ours.coarse, theirs.coarse, grid, other)
+    found = finely_lent(likeness, ours, theirs, codes.float(), 0.3)
+
+    neighbours = ((said - said.mean()) / said.std()).double() / spread
+    scores = larger(larger(neighbours, grid).T, other).T
+    alone = (ours.coarse @ theirs.coarse.T).double()
+    fine = (ours.fine @ theirs.fine.T).double() - alone.mean()
+    scores = scores + correspondence.ITSELF / spread * fine / alone.std()
+    expected = torch.softmax(scores / 0.3, 1) @ codes
+    torch.testing.assert_close(found.double(), expected, atol=1e-4, rtol=0)
 
 
 def test_what_takes_no_part_has_no_share():

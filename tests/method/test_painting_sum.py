@@ -15,6 +15,7 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.method import objective, painting
 from splice.method.gamut import gamut_of, gamut_term
 from splice.method.looks import Look
+from splice.method.noise import draw_noise
 from splice.method.palette import palette_term
 from splice.method.settings import PAINTING_TERMS
 from splice.method.transfer import Transfer
@@ -87,12 +88,17 @@ def expected_terms(vit: FrozenViT, twin: Transfer, look: Look) -> dict[str, floa
     """Each term put together anew from what the twin of a loop paints, in a look."""
     ground, network = twin.method.ground, twin.learner.network
     given, wanted, _ = ground.lesson.draw(twin.random)
-    output = network(ground.inputs)
+    torch.rand((), generator=twin.random)
+    noise = draw_noise(ground.inputs.shape[-2:], twin.random, torch.device("cpu"))
+    # After addresses and detail, before the three colours to start from.
+    output = network(torch.cat([ground.inputs[:, :-6], noise, ground.inputs[:, -3:]], 1))
     part = output[:, :, look.view.top :, look.view.left :]
     part = part.flip(-1) if look.view.flip else part
     seen = vit(part, **KINDS, short_side=look.short_side, long_side=1344)
     ours, theirs = (vit(image, **KINDS, **SIDES) for image in (twin.structure, twin.appearance))
-    resized = vit(F.interpolate(twin.appearance, size=(56, 66)), keys=[4], **SIDES)
+    sizes = {"size": (56, 66), "mode": "bicubic", "antialias": True}
+    stretched = F.interpolate(twin.appearance, **sizes).clamp(0, 1)
+    resized = vit(stretched, keys=[4], **SIDES)
     cls = [
         squares(seen.cls[b], theirs.cls[b]) / squares(ours.cls[b], theirs.cls[b])
         for b in (1, 2, 3, 4)
@@ -126,10 +132,12 @@ def test_the_sum_of_all_terms_in_the_same_look(vit, monkeypatch):
         transfer.step = step
         state = transfer.random.get_state()
         losses = transfer.losses()
-        # The lesson and the size are drawn before the look.
+        # The lesson, the size and the noise are drawn before the look.
         twin.random.set_state(state)
         twin.method.ground.lesson.draw(twin.random)
         torch.rand((), generator=twin.random)
+        size = twin.method.ground.inputs.shape[-2:]
+        draw_noise(size, twin.random, torch.device("cpu"))
         look = twin.method.draw()
         mirrored.add(look.view.flip)
         twin.random.set_state(state)
@@ -149,7 +157,8 @@ def test_terms_are_calibrated(vit, monkeypatch):
 
     def losses() -> dict[str, Tensor]:
         def paint(inputs: list[Tensor]) -> list[Tensor]:
-            whole = torch.equal(inputs[0], method.ground.inputs)
+            # All but the noise, which is drawn anew.
+            whole = torch.equal(inputs[0][:, :-6], method.ground.inputs[:, :-6])
             return [method.structure if whole else torch.zeros(1, 3, *inputs[0].shape[-2:])]
 
         return method.losses(5, paint)
