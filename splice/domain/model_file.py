@@ -19,14 +19,12 @@ from torch import Tensor
 from splice import __version__
 from splice.domain.conditions import Standard
 from splice.domain.model import DomainModel, new_network
+from splice.domain.pictures import MODEL
 from splice.domain.reading import Reader
 from splice.domain.settings import DomainSettings
 from splice.domain.text import Vocabulary
 from splice.errors import InputError, SpliceError
 from splice.pictures.atomic import write_atomically
-
-MODEL = "model.safetensors"
-"""In the folder of a training, the model."""
 
 _FORMAT = 3
 _ENTRY = "splice_domain_model"

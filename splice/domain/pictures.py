@@ -27,7 +27,10 @@ TEXT_FOLDERS = ("text", "text_c10")
 NAME_LISTS = "filenames.pickle"
 """In a part's folder, the names of its pictures, as AttnGAN lists those of CUB and Oxford-102."""
 
-TRAINED = ("model.safetensors", CHECKPOINT)
+MODEL = "model.safetensors"
+"""In the folder of a training, the model."""
+
+TRAINED = (MODEL, CHECKPOINT)
 """By each of these files the folder of a training is known: its previews are of no domain."""
 
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from splice.domain.model_file import MODEL
 from splice.domain.neighbours import Neighbours
-from splice.domain.pictures import Domain, summary
+from splice.domain.pictures import MODEL, Domain, summary
 from splice.domain.settings import DomainSettings
 from splice.domain.training import DomainTraining
 from splice.errors import InputError

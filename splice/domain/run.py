@@ -15,10 +15,10 @@ from splice.backbones.frozen_vit import FrozenViT
 from splice.backbones.weights import Progress
 from splice.domain.conditions import Standard
 from splice.domain.model import DomainModel, new_model
-from splice.domain.model_file import MODEL, save_model
+from splice.domain.model_file import save_model
 from splice.domain.neighbours import Neighbours, find_neighbours
 from splice.domain.parallel import World, agreed, collected
-from splice.domain.pictures import Domain, held_out
+from splice.domain.pictures import MODEL, Domain, held_out
 from splice.domain.previews import PREVIEWS, Previews
 from splice.domain.record import PICTURES, digest, record_of
 from splice.domain.settings import DomainSettings

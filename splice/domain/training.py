@@ -21,6 +21,7 @@ from splice.domain.learner import Learner, factor_at
 from splice.domain.model import DomainModel
 from splice.domain.neighbours import Neighbours
 from splice.domain.objective import (
+    Distances,
     Seen,
     Usual,
     distances,
@@ -214,12 +215,8 @@ class DomainTraining:
                 with torch.no_grad():
                     both = self._see(torch.cat([pair.structure, pair.appearance]))
                 found.append(distances(both[:1], both[1:]))
-            self._usual = Usual(
-                torch.cat([each.cls for each in found], 1).median(1).values,
-                torch.cat([each.similarity for each in found]).median(),
-                torch.cat([each.keys for each in found]).median(),
-                torch.cat([each.deepest for each in found]).median(),
-            )
+            each = zip(*(vars(one).values() for one in found), strict=True)
+            self._usual = Usual.of(Distances(*(torch.cat(several, -1) for several in each)))
         return self._usual
 
     def _compute_in(self, dtype: torch.dtype) -> None:

@@ -7,6 +7,7 @@ It is the published method's identity term in pixels (Splice, section 3.3, eq. 5
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +98,7 @@ class Lesson:
             top, left = int(down * (rows - height + 1)), int(right * (columns - width + 1))
         else:
             # A piece in which nothing counts would teach nothing, and have no mean.
-            row, column = divmod(_drawn(self.counts, random), columns)
+            row, column = divmod(self._counted(random), columns)
             top = min(max(0, row - int(down * height)), rows - height)
             left = min(max(0, column - int(right * width)), columns - width)
         view = View(top, left, height, width, mirrored < 0.5)
@@ -120,13 +121,17 @@ class Lesson:
         counts = None if self.counts is None else seen(self.counts)
         return inputs, seen(self.picture, antialias=True), counts
 
+    def _counted(self, random: torch.Generator) -> int:
+        """A pixel, row by row, as likely as it counts."""
+        place = self._sums[-1] * torch.rand((), generator=random, dtype=torch.double)
+        # The first sum above it, so that the pixel itself counts.
+        return min(int(torch.searchsorted(self._sums, place, right=True)), len(self._sums) - 1)
 
-def _drawn(counts: Float[Tensor, "1 1 rows columns"], random: torch.Generator) -> int:
-    """A pixel, row by row, as likely as it counts."""
-    sums = counts.flatten().double().cpu().cumsum(0)
-    place = sums[-1] * torch.rand((), generator=random, dtype=torch.double)
-    # The first sum above it, so that the pixel itself counts.
-    return min(int(torch.searchsorted(sums, place, right=True)), len(sums) - 1)
+    @cached_property
+    def _sums(self) -> Float[Tensor, " pixels"]:
+        """How much the pixels count up to each, row by row; on the CPU, where places are drawn."""
+        assert self.counts is not None
+        return self.counts.flatten().double().cpu().cumsum(0)
 
 
 def piece_of(rows: float | int, columns: float | int) -> tuple[float | int, float | int]:

@@ -37,7 +37,7 @@ class Kept:
     Attributes:
         opacity: of each pixel, 0 (clear) to 1; None where all are opaque.
         profile: the ICC profile that colours are to be written in; None for sRGB.
-        own: pixels of a picture of 8 bits that has one of both; None where none are needed.
+        own: the pixels, where some come back unchanged and one of both would round them.
     """
 
     opacity: Float[Tensor, "rows columns"] | None = None
@@ -49,31 +49,33 @@ NOTHING = Kept()
 """Of an opaque picture in sRGB."""
 
 
-def read_kept(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Kept:
+def read_kept(path: str | Path, *, max_pixels: int = MAX_PIXELS, unchanged: bool = False) -> Kept:
     """What an output made from a picture file takes over.
 
     Args:
         path: the structure image.
         max_pixels: as for `read_image`.
+        unchanged: whether pixels will come back as they were, outside a mask or at strength 0.
 
     Raises:
         InputError: it cannot be read, as `read_image` says.
         RunError: it does not fit in memory.
     """
     with open_picture(path, max_pixels=max_pixels) as picture:
-        return kept_of(picture)
+        return kept_of(picture, unchanged=unchanged)
 
 
-def kept_of(picture: Image.Image) -> Kept:
-    """The same of an opened picture, which is decoded only where something is kept of it."""
+def kept_of(picture: Image.Image, *, unchanged: bool = False) -> Kept:
+    """The same of an opened picture, which is decoded only where its pixels are needed."""
     profile = profile_of_output(picture)
-    if profile is None and not picture.has_transparency_data:
-        return NOTHING
+    if not (picture.has_transparency_data or (unchanged and profile)):
+        return Kept(None, profile)
     picture.load()
     upright = turn_upright(picture)
     values = opacity(upright) if picture.has_transparency_data else None
     kept = None if values is None else torch.from_numpy(values.copy())
-    return Kept(kept, profile, _own(upright) if profile or values is not None else None)
+    needed = unchanged and (profile or values is not None)
+    return Kept(kept, profile, _own(upright) if needed else None)
 
 
 def _own(picture: Image.Image) -> Own | None:

@@ -92,7 +92,9 @@ class Run:
         )
         self._pictures = files.read(self._size)
         self.structure = self._pictures.structure
-        self._kept = read_kept(files.structure)
+        unchanged = files.structure_mask is not None or settings.keep_background
+        unchanged = unchanged or settings.strength == 0
+        self._kept = read_kept(files.structure, unchanged=unchanged)
         self.vit = self._known.load(self.device, progress=progress, vit=vit)
         with self._memory_explained():
             pair, masks = self._pictures.pair, self._pictures.masks
@@ -136,14 +138,12 @@ class Run:
             if step.step in frames_at:
                 self._frames.append(self._small(self.transfer.picture()))
                 if time.monotonic() >= self._show_from:
-                    self._show()
-                    shown()
+                    self._show(shown)
 
         try:
             with self._memory_explained():
                 if self.settings.method == "painting" and self.settings.step_count > 0:
-                    self._show()
-                    shown()
+                    self._show(shown)
                 steps, every = self.transfer.steps(), checkpoint_every
                 status = proceed(steps, taken, watch=watch, stop=stop, save=self.save, every=every)
                 if not frames_at:
@@ -157,12 +157,13 @@ class Run:
         with self._memory_explained():
             return self._end(status)
 
-    def _show(self) -> None:
-        """Write the picture so far, unless that took too large a share of the time."""
+    def _show(self, shown: Callable[[], object]) -> None:
+        """Write the picture so far and say so; the next waits by how long writing took."""
         begun = time.monotonic()
         self.folder.show(self.transfer.output().float().cpu(), self._write_image)
         now = time.monotonic()
         self._show_from = now + SHOWN_RARELY * (now - begun)
+        shown()
 
     def _write_image(self, file: Path, image: torch.Tensor) -> None:
         recipe = recipe_of(

@@ -49,18 +49,16 @@ def downloads(painting: Painting) -> dict[str, Download]:
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(_at_home(kind, source.read_bytes(), wish))
         found[kind] = Download(kind, target)
-    masks = zip(MASKS, (wish.structure_mask, wish.appearance_mask), strict=True)
-    found |= {kind: Download(kind, file) for kind, file in masks if file is not None}
+    found |= {kind: Download(kind, file) for kind, file in wish.masks.items()}
     return found
 
 
 def _at_home(kind: str, content: bytes, wish: Wish) -> bytes:
     """What a file of the run says on another machine."""
-    masks = zip(MASKS, (wish.structure_mask, wish.appearance_mask), strict=True)
     names = {
         "structure image": wish.structure.name,
         "appearance image": wish.appearance.name,
-        **{what: mask.name for what, mask in masks if mask is not None},
+        **{what: mask.name for what, mask in wish.masks.items()},
     }
     if kind == "picture":
         return with_sources(content, {what: Path(name) for what, name in names.items()})

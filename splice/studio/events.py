@@ -11,7 +11,7 @@ import gradio as gr
 from splice.errors import SpliceError
 from splice.studio.command_line import command_line
 from splice.studio.controls import turned
-from splice.studio.downloads import MASKS, downloads
+from splice.studio.downloads import downloads
 from splice.studio.knobs import chosen
 from splice.studio.painting import Moment, Painting
 from splice.studio.parts import Parts
@@ -190,7 +190,7 @@ def _result(parts: Parts, visitor: Visitor, painting: Painting) -> Changes:
     """What was painted, with all that belongs to it."""
     wish, files = painting.wish, downloads(painting)
     names = wish.structure.name, wish.appearance.name
-    masks = {kind.split()[0]: files[kind].file.name for kind in MASKS if kind in files}
+    masks = {kind.split()[0]: file.name for kind, file in wish.masks.items()}
     gallery = [(str(each.moment.picture), caption(each)) for each in visitor.painted]
     take = {
         part: gr.update(value=str(files[kind].file), visible=True)

@@ -54,6 +54,12 @@ class Wish:
     structure_mask: Path | None = None
     appearance_mask: Path | None = None
 
+    @property
+    def masks(self) -> dict[str, Path]:
+        """The masks that there are, by what they are."""
+        both = {"structure mask": self.structure_mask, "appearance mask": self.appearance_mask}
+        return {what: file for what, file in both.items() if file is not None}
+
 
 @dataclass(frozen=True)
 class Moment:

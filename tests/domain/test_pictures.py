@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from splice.domain.model_file import MODEL
-from splice.domain.pictures import find_domain, held_out, summary
+from splice.domain.pictures import MODEL, find_domain, held_out, summary
 from splice.errors import InputError
 from splice.running.outputs import CHECKPOINT
 

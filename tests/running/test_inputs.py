@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_run
+from picture_files import ADOBE_RGB, icc_profile, noise
 from PIL import Image
 
 from splice.commands.transfer import main
@@ -106,6 +107,22 @@ def test_a_run_goes_on_with_the_same_masks_alone(before, now, words):
     with pytest.raises(InputError, match=words):
         refuse_differences({}, {}, same | before, same | now, Path("out"))
     refuse_differences({}, {}, same | before, same | before | {"weights": "d"}, Path("out"))
+
+
+@pytest.mark.parametrize("option", ["--strength=0", "--structure-mask=mask.png"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_what_is_not_painted_keeps_its_bytes_in_a_profile(tmp_path, monkeypatch, option, channels):
+    monkeypatch.chdir(tmp_path)
+    small = small_run.make(tmp_path)
+    stored = noise(64, 86, channels)
+    Image.fromarray(stored).save("wide.png", icc_profile=icc_profile(2.2, ADOBE_RGB))
+    save(tmp_path / "mask.png", 64, 86, slice(0, 40))
+    words = ["wide.png", str(small.appearance), *small.options, "--steps=0", "--output=out.png"]
+    assert main([*words, option, "--quiet"], "splice transfer") == 0
+    with Image.open("out.png") as picture:
+        written = np.asarray(picture)
+    outside = slice(0, 86) if "strength" in option else slice(40, 86)
+    np.testing.assert_array_equal(written[:, outside], stored[:, outside])
 
 
 @pytest.mark.slow
