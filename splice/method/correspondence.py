@@ -29,7 +29,7 @@ UPRIGHT, ABOUT = 16.0, 0.15
 square of what heights, from 0 to 1, differ beyond `ABOUT`."""
 
 CROWDED, CLOSEST = 0.5, 10
-"""Share of a patch's mean likeness to its closest that it loses with all: it is like many."""
+"""What a patch of theirs loses for being like many: this share of its mean likeness to the closest."""
 
 SPREAD = 1.55
 """By which likeness is divided at last, so that it has a deviation of about 1 at one height."""

@@ -65,7 +65,7 @@ def find_foreground(
 
 
 def best_cut(tokens: Float[Tensor, "patches width"]) -> Bool[Tensor, " patches"]:
-    """Two groups of patches, by the normalised cut: cut/(all of one) + cut/(all of the other), least.
+    """Which patches lie on one side of the cut that is about least, for what either side has in all.
 
     Patches hang together by 1 if their tokens, less the mean, point alike, else by `UNLIKE`. The second
     eigenvector of (D - A) y = λ D y tells the sides, parted at its mean (Shi and Malik, "Normalized
@@ -74,7 +74,8 @@ def best_cut(tokens: Float[Tensor, "patches width"]) -> Bool[Tensor, " patches"]
     unit = F.normalize(tokens - tokens.mean(0), dim=1).double().cpu()
     together = torch.where(unit @ unit.T > 0, 1.0, UNLIKE).double()
     scale = together.sum(1).rsqrt()
-    # The eigenvector of the symmetric form, for all of D^-1/2 A D^-1/2 but the last of the largest.
+    # y = D^-1/2 v, v being the second eigenvector of I - D^-1/2 A D^-1/2, with the second largest value
+    # of the product that is taken off.
     _, vectors = torch.linalg.eigh(scale[:, None] * together * scale)
     sides = scale * vectors[:, -2]
     return sides > sides.mean()
